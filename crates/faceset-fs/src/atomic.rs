@@ -1,0 +1,159 @@
+//! Replacing a file so that a crash leaves the old one or the new one.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::FsError;
+
+/// Waits between tries to replace a file that another process holds open on
+/// Windows; the last try is after about 3 s. Measured advice, see
+/// docs/decisions.
+const REPLACE_BACKOFF_MS: [u64; 6] = [0, 50, 150, 400, 800, 1600];
+
+/// A file being written beside its destination.
+///
+/// Dropped without [`AtomicFile::commit`], nothing has happened to the
+/// destination.
+#[derive(Debug)]
+pub struct AtomicFile {
+    temp: tempfile::NamedTempFile,
+    destination: PathBuf,
+}
+
+impl AtomicFile {
+    /// Opens a temporary file in the destination's folder, which is created
+    /// when missing.
+    pub fn create(destination: &Path) -> Result<Self, FsError> {
+        let folder = folder_of(destination);
+        std::fs::create_dir_all(folder).map_err(FsError::io("create the folder", folder))?;
+        let temp = tempfile::Builder::new()
+            .prefix(".faceset-tmp-")
+            .tempfile_in(folder)
+            .map_err(FsError::io("write into", folder))?;
+        Ok(Self {
+            temp,
+            destination: destination.to_path_buf(),
+        })
+    }
+
+    /// Syncs the data, renames over the destination, syncs the folder.
+    pub fn commit(self) -> Result<(), FsError> {
+        let Self {
+            mut temp,
+            destination,
+        } = self;
+        let write = || FsError::io("write", &destination);
+        temp.flush().map_err(write())?;
+        set_default_permissions(temp.as_file()).map_err(write())?;
+        temp.as_file().sync_all().map_err(write())?;
+        for (attempt, wait_ms) in REPLACE_BACKOFF_MS.iter().enumerate() {
+            sleep(Duration::from_millis(*wait_ms));
+            match temp.persist(&destination) {
+                Ok(_) => {
+                    sync_folder(folder_of(&destination));
+                    return Ok(());
+                }
+                Err(e)
+                    if attempt + 1 < REPLACE_BACKOFF_MS.len() && is_sharing_violation(&e.error) =>
+                {
+                    temp = e.file;
+                }
+                Err(e) => return Err(write()(e.error)),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temp.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temp.flush()
+    }
+}
+
+impl io::Seek for AtomicFile {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.temp.as_file_mut().seek(to)
+    }
+}
+
+/// Replaces `destination` by `bytes`, atomically and durably.
+pub fn write_atomic(destination: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    let mut file = AtomicFile::create(destination)?;
+    file.write_all(bytes)
+        .map_err(FsError::io("write", destination))?;
+    file.commit()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Temporary files are private by default; results are ordinary files.
+#[cfg(unix)]
+fn set_default_permissions(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn set_default_permissions(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION.
+fn is_sharing_violation(error: &io::Error) -> bool {
+    cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32 | 33))
+}
+
+/// Makes the rename itself durable. Not every file system can; the file's data
+/// is safe either way, so a refusal is not an error.
+fn sync_folder(folder: &Path) {
+    if cfg!(unix) {
+        let _ = File::open(folder).and_then(|f| f.sync_all());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_file_leaves_the_old_one_and_no_litter() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        write_atomic(&path, b"old").unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn missing_folders_are_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x/y/a.json");
+        write_atomic(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn an_unwritable_place_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("plain");
+        std::fs::write(&file, b"").unwrap();
+        let error = write_atomic(&file.join("below.json"), b"").unwrap_err();
+        assert!(error.to_string().contains("plain"), "{error}");
+    }
+}
