@@ -1,0 +1,92 @@
+//! One model in one worker: bytes in, named shapes checked, floats out.
+
+use std::fs;
+
+use ndarray::Array4;
+use ort::session::Session;
+use ort::value::TensorRef;
+
+use crate::pack::{ModelFile, Repair};
+use crate::repair::zero_tiny_weights;
+use crate::{InferError, Runtime};
+
+/// A loaded model with one picture input.
+#[derive(Debug)]
+pub(crate) struct Model {
+    name: String,
+    session: Session,
+}
+
+/// One output: shape and values in row-major order.
+pub(crate) type Output = (Vec<usize>, Vec<f32>);
+
+impl Model {
+    pub(crate) fn load(
+        runtime: &Runtime,
+        file: &ModelFile,
+        repairs: &[Repair],
+    ) -> Result<Self, InferError> {
+        let name = file
+            .path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let mut bytes = fs::read(&file.path).map_err(|source| InferError::Io {
+            path: file.path.clone(),
+            source,
+        })?;
+        if repairs.contains(&Repair::ZeroTinyWeights) {
+            zero_tiny_weights(&mut bytes).ok_or_else(|| InferError::Model {
+                model: name.clone(),
+                reason: "the file is not readable as ONNX".to_owned(),
+            })?;
+        }
+        let session = runtime.session(&name, &bytes)?;
+        Ok(Self { name, session })
+    }
+
+    pub(crate) fn refuse(&self, reason: impl Into<String>) -> InferError {
+        InferError::Model {
+            model: self.name.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    /// True when the picture input has free height and width.
+    pub(crate) fn input_is_dynamic(&self) -> bool {
+        let shape = self
+            .session
+            .inputs()
+            .first()
+            .and_then(|input| input.dtype().tensor_shape());
+        shape.is_some_and(|s| s.len() == 4 && s[2] < 0 && s[3] < 0)
+    }
+
+    /// Runs the model; outputs come in the model's own order.
+    pub(crate) fn run(&mut self, input: &Array4<f32>) -> Result<Vec<Output>, InferError> {
+        let name = self.name.clone();
+        let refuse = |reason: String| InferError::Model {
+            model: name.clone(),
+            reason,
+        };
+        let tensor = TensorRef::from_array_view(input.view()).map_err(|e| refuse(e.to_string()))?;
+        let outputs = self
+            .session
+            .run(ort::inputs![tensor])
+            .map_err(|e| refuse(e.to_string()))?;
+        (0..outputs.len())
+            .map(|i| {
+                let (shape, values) = outputs[i]
+                    .try_extract_tensor::<f32>()
+                    .map_err(|e| refuse(e.to_string()))?;
+                if values.iter().any(|v| !v.is_finite()) {
+                    return Err(refuse(format!(
+                        "output {i} holds values that are not finite numbers"
+                    )));
+                }
+                Ok((shape.iter().map(|d| *d as usize).collect(), values.to_vec()))
+            })
+            .collect()
+    }
+}

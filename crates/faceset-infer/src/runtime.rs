@@ -1,0 +1,219 @@
+//! Loading ONNX Runtime, at run time and from a named file.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+
+use ort::environment::Environment;
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+
+use crate::InferError;
+
+/// File names of the library by system, the plain one first.
+pub const LIBRARY_NAMES: &[&str] = if cfg!(windows) {
+    &["onnxruntime.dll"]
+} else if cfg!(target_os = "macos") {
+    &["libonnxruntime.dylib"]
+} else {
+    &["libonnxruntime.so"]
+};
+
+/// Hardware that runs the models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Provider {
+    /// The processor; always there, and the reference for the others.
+    Cpu,
+}
+
+impl Provider {
+    /// Name on the command line and in caches.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+/// The loaded library. Cheap to clone; a process loads one library.
+#[derive(Clone)]
+pub struct Runtime {
+    environment: Environment,
+    library: PathBuf,
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime")
+            .field("library", &self.library)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first library among `candidates`: files are taken as they are, folders
+/// are searched for the system's library name, versioned ones included.
+pub fn find_library(candidates: &[PathBuf]) -> Option<PathBuf> {
+    candidates.iter().find_map(|candidate| {
+        if candidate.is_file() {
+            return Some(candidate.clone());
+        }
+        let mut names: Vec<String> = std::fs::read_dir(candidate)
+            .ok()?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| is_library_name(name))
+            .collect();
+        // The plain name sorts first; otherwise the highest version wins.
+        names.sort_by_key(|name| {
+            (
+                !LIBRARY_NAMES.contains(&name.as_str()),
+                std::cmp::Reverse(name.clone()),
+            )
+        });
+        names.first().map(|name| candidate.join(name))
+    })
+}
+
+fn is_library_name(name: &str) -> bool {
+    LIBRARY_NAMES.iter().any(|plain| {
+        name == *plain
+            || name
+                .strip_prefix(plain)
+                .is_some_and(|rest| rest.starts_with('.'))
+            || (cfg!(target_os = "macos")
+                && name.starts_with("libonnxruntime.")
+                && name.ends_with(".dylib"))
+    })
+}
+
+impl Runtime {
+    /// Loads the library at `path`, once per process: a second call with
+    /// another path is refused, with the same path it returns the first one.
+    pub fn load(path: &Path) -> Result<Self, InferError> {
+        static LOADED: OnceLock<Mutex<Option<Runtime>>> = OnceLock::new();
+        const ADVICE: &str = "run `cargo xtask setup`, or name a library with --ort-lib";
+        let refuse = |reason: String| InferError::Runtime {
+            path: path.display().to_string(),
+            reason,
+            advice: ADVICE.to_owned(),
+        };
+        let path = std::path::absolute(path).map_err(|e| refuse(e.to_string()))?;
+        let mut slot = LOADED
+            .get_or_init(Mutex::default)
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(loaded) = slot.as_ref() {
+            return if loaded.library == path {
+                Ok(loaded.clone())
+            } else {
+                Err(refuse(format!(
+                    "{} is loaded already",
+                    loaded.library.display()
+                )))
+            };
+        }
+        if !path.is_file() {
+            return Err(refuse("no such file".to_owned()));
+        }
+        let builder = ort::init_from(&path).map_err(|e| {
+            refuse(match std::error::Error::source(&e) {
+                Some(cause) => format!("{e}: {cause}"),
+                None => e.to_string(),
+            })
+        })?;
+        let environment = builder
+            .with_name("face-sets")
+            .with_telemetry(false)
+            .build()
+            .map_err(|e| refuse(e.to_string()))?;
+        let runtime = Self {
+            environment,
+            library: path,
+        };
+        *slot = Some(runtime.clone());
+        Ok(runtime)
+    }
+
+    /// The library file.
+    pub fn library(&self) -> &Path {
+        &self.library
+    }
+
+    /// Version and build of the library, in its own words.
+    pub fn build_info(&self) -> String {
+        ort::info().to_owned()
+    }
+
+    /// A session for one worker: one thread, since face-sets runs one worker a
+    /// core and the runtime's own threads would only spin against each other.
+    pub(crate) fn session(&self, model: &str, bytes: &[u8]) -> Result<Session, InferError> {
+        let refuse = |reason: String| InferError::Model {
+            model: model.to_owned(),
+            reason,
+        };
+        let configure = || -> Result<SessionBuilder, String> {
+            Session::builder(&self.environment)
+                .map_err(|e| e.to_string())?
+                .with_optimization_level(GraphOptimizationLevel::All)
+                .map_err(|e| e.to_string())?
+                .with_log_level(ort::logging::LogLevel::Error)
+                .map_err(|e| e.to_string())?
+                .with_intra_threads(1)
+                .map_err(|e| e.to_string())?
+                .with_inter_threads(1)
+                .map_err(|e| e.to_string())
+        };
+        configure()
+            .map_err(refuse)?
+            .commit_from_memory(bytes)
+            .map_err(|e| refuse(e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plain_name_wins_over_versions_and_other_files_are_ignored() {
+        let dir = tempfile::tempdir().unwrap();
+        let plain = LIBRARY_NAMES[0];
+        for name in ["readme.txt", "libonnxruntime_providers_shared.so"] {
+            std::fs::write(dir.path().join(name), b"").unwrap();
+        }
+        assert_eq!(find_library(&[dir.path().to_path_buf()]), None);
+        if cfg!(target_os = "linux") {
+            for version in ["1.24.4", "1.31.1"] {
+                std::fs::write(dir.path().join(format!("{plain}.{version}")), b"").unwrap();
+            }
+            let found =
+                find_library(&[dir.path().join("absent"), dir.path().to_path_buf()]).unwrap();
+            assert!(
+                found.to_string_lossy().ends_with("1.31.1"),
+                "{}",
+                found.display()
+            );
+        }
+        std::fs::write(dir.path().join(plain), b"").unwrap();
+        assert_eq!(
+            find_library(&[dir.path().to_path_buf()]),
+            Some(dir.path().join(plain))
+        );
+    }
+
+    #[test]
+    fn a_missing_or_foreign_library_is_an_error_with_advice() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = Runtime::load(&dir.path().join("nothing.so"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            missing.contains("nothing.so") && missing.contains("setup"),
+            "{missing}"
+        );
+        let foreign = dir.path().join("text.so");
+        std::fs::write(&foreign, b"no library").unwrap();
+        assert!(matches!(
+            Runtime::load(&foreign),
+            Err(InferError::Runtime { .. })
+        ));
+    }
+}
