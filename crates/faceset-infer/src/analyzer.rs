@@ -7,7 +7,6 @@ use ndarray::Array4;
 use crate::align::{ALIGNED_EDGE, align};
 use crate::detect::{
     Detection, Overlap, SCRFD_STRIDES, ScrfdLevel, decode_scrfd, decode_ultraface, suppress, tiles,
-    ultraface_priors,
 };
 use crate::model::Model;
 use crate::pack::{DetectorKind, LandmarkSpec, LocatedPack, Normalization, PackThresholds};
@@ -265,12 +264,12 @@ impl Analyzer {
                 found
             }
             DetectorKind::Ultraface => {
-                let n = ultraface_priors(width, height);
-                let by_width = |k: usize| outputs.iter().find(|(_, v)| v.len() == n * k);
+                let by_width =
+                    |k: usize| outputs.iter().find(|(shape, _)| shape.last() == Some(&k));
                 let (Some((_, scores)), Some((_, boxes))) = (by_width(2), by_width(4)) else {
-                    return Err(self.detector.refuse(format!(
-                        "expected {n} scores and boxes: not an UltraFace model of this input size"
-                    )));
+                    return Err(self.detector.refuse(
+                        "expected outputs [1, n, 2] and [1, n, 4]: not an UltraFace model",
+                    ));
                 };
                 decode_ultraface(scores, boxes, width, height, threshold)
             }

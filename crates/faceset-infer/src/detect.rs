@@ -80,28 +80,9 @@ pub fn decode_scrfd(level: &ScrfdLevel<'_>, input_width: u32, threshold: f32) ->
         .collect()
 }
 
-/// UltraFace's strides and prior edges in pixels.
-const ULTRAFACE_PRIORS: [(u32, &[f32]); 4] = [
-    (8, &[10.0, 16.0, 24.0]),
-    (16, &[32.0, 48.0]),
-    (32, &[64.0, 96.0]),
-    (64, &[128.0, 192.0, 256.0]),
-];
-/// Variances of SSD box regression: centre and size.
-const ULTRAFACE_VARIANCES: [f32; 2] = [0.1, 0.2];
-
-/// Number of priors of an UltraFace input.
-pub fn ultraface_priors(width: u32, height: u32) -> usize {
-    ULTRAFACE_PRIORS
-        .iter()
-        .map(|(stride, edges)| {
-            (width.div_ceil(*stride) * height.div_ceil(*stride)) as usize * edges.len()
-        })
-        .sum()
-}
-
-/// Decodes UltraFace: `scores` `[n, 2]` (background, face), `boxes` `[n, 4]`
-/// as SSD offsets. Scores equal to `threshold` are kept.
+/// Decodes UltraFace: `scores` `[n, 2]` (background, face) and `boxes` `[n, 4]`
+/// as corners in shares of the input's width and height (these exports carry
+/// the SSD decoding inside). Scores equal to `threshold` are kept.
 pub fn decode_ultraface(
     scores: &[f32],
     boxes: &[f32],
@@ -109,39 +90,22 @@ pub fn decode_ultraface(
     height: u32,
     threshold: f32,
 ) -> Vec<Detection> {
-    let mut found = Vec::new();
-    let mut prior = 0;
-    for (stride, edges) in ULTRAFACE_PRIORS {
-        for row in 0..height.div_ceil(stride) {
-            for column in 0..width.div_ceil(stride) {
-                for edge in edges {
-                    let score = scores[prior * 2 + 1];
-                    if score >= threshold {
-                        let b = &boxes[prior * 4..prior * 4 + 4];
-                        let center = |cell: u32, offset: f32| {
-                            (cell as f32 + 0.5) * stride as f32
-                                + offset * ULTRAFACE_VARIANCES[0] * edge
-                        };
-                        let size = |offset: f32| (offset * ULTRAFACE_VARIANCES[1]).exp() * edge;
-                        let (cx, cy) = (center(column, b[0]), center(row, b[1]));
-                        let (w, h) = (size(b[2]), size(b[3]));
-                        found.push(Detection {
-                            bbox: BBox {
-                                x1: cx - w / 2.0,
-                                y1: cy - h / 2.0,
-                                x2: cx + w / 2.0,
-                                y2: cy + h / 2.0,
-                            },
-                            score,
-                            kps: None,
-                        });
-                    }
-                    prior += 1;
-                }
-            }
-        }
-    }
-    found
+    let (w, h) = (width as f32, height as f32);
+    scores
+        .chunks_exact(2)
+        .zip(boxes.chunks_exact(4))
+        .filter(|(score, _)| score[1] >= threshold)
+        .map(|(score, b)| Detection {
+            bbox: BBox {
+                x1: b[0] * w,
+                y1: b[1] * h,
+                x2: b[2] * w,
+                y2: b[3] * h,
+            },
+            score: score[1],
+            kps: None,
+        })
+        .collect()
 }
 
 /// How two boxes' overlap is measured.
@@ -255,20 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn ultraface_priors_are_row_major_with_sizes_innermost() {
-        assert_eq!(ultraface_priors(320, 240), 4420);
-        let n = ultraface_priors(320, 240);
-        let (mut scores, mut boxes) = (vec![0.0; n * 2], vec![0.0; n * 4]);
-        // Stride 8 has 40 columns and 3 sizes: row 2, column 1, second size (16 px).
-        let prior = (2 * 40 + 1) * 3 + 1;
-        scores[prior * 2 + 1] = 0.9;
-        boxes[prior * 4] = 5.0; // 5 * 0.1 * 16 = 8 px to the right
-        boxes[prior * 4 + 3] = 2f32.ln() / 0.2; // twice as high
+    fn ultraface_boxes_are_shares_of_the_input_and_the_second_score_counts() {
+        let scores = [0.9, 0.1, 0.35, 0.65];
+        let boxes = [0.0, 0.0, 1.0, 1.0, 0.25, 0.5, 0.5, 0.75];
         let found = decode_ultraface(&scores, &boxes, 320, 240, 0.65);
-        let got = <[f32; 4]>::from(found[0].bbox);
-        for (got, expected) in got.iter().zip([12.0, 4.0, 28.0, 36.0]) {
-            assert!((got - expected).abs() < 1e-4, "{got} {expected}");
-        }
+        assert_eq!(found.len(), 1, "a score equal to the threshold is kept");
+        assert_eq!(<[f32; 4]>::from(found[0].bbox), [80.0, 120.0, 160.0, 180.0]);
     }
 
     #[test]

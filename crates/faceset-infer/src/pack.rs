@@ -66,7 +66,7 @@ pub enum Repair {
 pub enum DetectorKind {
     /// Nine outputs: scores, boxes and five points at strides 8, 16 and 32.
     Scrfd,
-    /// Boxes and two-class scores on SSD priors; no points.
+    /// Boxes and two-class scores; no points.
     Ultraface,
 }
 

@@ -1,0 +1,350 @@
+//! Average linkage (UPGMA) by cosine distance, cut as scikit-learn cuts.
+//!
+//! The result is that of the textbook algorithm: start with every row alone;
+//! as long as two groups are nearer than the threshold, merge the nearest two.
+//! The distance of two groups is the average over all pairs of rows, which for
+//! unit rows is `1 - S_A·S_B / (|A| |B|)` with `S` the sum of a group's rows:
+//! that is why `O(rows × dimension)` memory is enough.
+//!
+//! **Threshold.** Groups at exactly the threshold stay apart, as in
+//! scikit-learn's `distance_threshold`.
+//!
+//! **Ties.** Distances are compared on a grid of 2^-40 ([`crate::grid`]). Among
+//! pairs of equal distance, the one holding the canonically first row is
+//! merged first, then the one whose other side holds the canonically first
+//! row. Canonical order is by the content of the rows (bit patterns of the
+//! values, first to last), so the groups do not depend on the order of the
+//! input. An average is never smaller than all it averages, so this total
+//! order makes the dendrogram unique: threads, kernels and the way the work is
+//! cut into pieces can't change it.
+
+use std::cmp::Reverse;
+
+use faceset_core::{CancelToken, CosineDistance, Progress};
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+
+use crate::clustering::FoundMerge;
+use crate::dot::dot;
+use crate::grid::GridSim;
+use crate::{ClusterError, Clustering, Vectors};
+
+/// How to run [`average_linkage`].
+#[derive(Debug, Clone)]
+pub struct LinkageOptions {
+    threshold: CosineDistance,
+}
+
+impl LinkageOptions {
+    /// Merges groups nearer than `threshold`; equal stays apart.
+    pub fn new(threshold: CosineDistance) -> Self {
+        Self { threshold }
+    }
+
+    /// The threshold.
+    pub fn threshold(&self) -> CosineDistance {
+        self.threshold
+    }
+}
+
+/// Groups rows by average linkage.
+///
+/// `rows` holds one vector a row, of any length but zero. No rows give an
+/// empty result, one row gives one group.
+///
+/// # Errors
+/// [`ClusterError::UnusableRow`] and the other errors of [`Vectors::new`];
+/// [`ClusterError::Cancelled`].
+pub fn average_linkage(
+    rows: ArrayView2<'_, f32>,
+    options: &LinkageOptions,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+) -> Result<Clustering, ClusterError> {
+    let vectors = Vectors::new(rows)?;
+    let order = vectors.canonical_order();
+    let least = GridSim::least_below(options.threshold);
+    progress.start("grouping faces", Some(vectors.len() as u64));
+    let found = chain(&vectors, &order, least, progress, cancel)?;
+    progress.finish();
+    Ok(Clustering::from_found(&order, &found, options.threshold))
+}
+
+/// A group during the run; it lives in the slot of one of its points.
+struct Group {
+    node: u32,
+    /// Smallest point: breaks ties.
+    first: u32,
+    size: u32,
+    /// Sum of the unit rows.
+    sum: Vec<f64>,
+}
+
+/// Nearest-neighbour chain over all groups.
+fn chain(
+    vectors: &Vectors<'_>,
+    order: &[u32],
+    least: GridSim,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+) -> Result<Vec<FoundMerge>, ClusterError> {
+    let n = order.len();
+    let unit = |point: usize| {
+        let row = order[point] as usize;
+        let scale = vectors.inverse_norm(row);
+        let values = vectors.row(row).iter();
+        values.map(|&v| f64::from(v) * scale).collect()
+    };
+    let mut groups: Vec<Group> = (0..n)
+        .map(|point| Group {
+            node: point as u32,
+            first: point as u32,
+            size: 1,
+            sum: unit(point),
+        })
+        .collect();
+    let mut active: Vec<usize> = (0..n).collect();
+    let mut found = Vec::new();
+    // Slots, each the nearest neighbour of the one before.
+    let mut stack: Vec<usize> = Vec::new();
+    while let Some(&last) = active.last() {
+        if cancel.is_cancelled() {
+            return Err(ClusterError::Cancelled);
+        }
+        if stack.is_empty() {
+            stack.push(last);
+        }
+        let top = stack[stack.len() - 1];
+        let me = &groups[top];
+        let nearest = active
+            .par_iter()
+            .with_min_len(64)
+            .filter(|&&slot| slot != top)
+            .map(|&slot| {
+                let other = &groups[slot];
+                let scale = f64::from(me.size) * f64::from(other.size);
+                let similarity = GridSim::new(dot(&me.sum, &other.sum) / scale);
+                (similarity, Reverse(other.first), slot)
+            })
+            .max();
+        match nearest {
+            Some((similarity, _, slot)) if similarity >= least => {
+                if stack.len() < 2 || stack[stack.len() - 2] != slot {
+                    stack.push(slot);
+                    continue;
+                }
+                stack.truncate(stack.len() - 2);
+                let taken = std::mem::take(&mut groups[slot].sum);
+                let (a, b) = (&groups[top], &groups[slot]);
+                let (first, last) = (a.first.min(b.first), a.first.max(b.first));
+                found.push(FoundMerge {
+                    a: a.node,
+                    b: b.node,
+                    similarity,
+                    tie: (first, last),
+                });
+                let size = a.size + b.size;
+                let group = &mut groups[top];
+                group.node = (n + found.len() - 1) as u32;
+                group.first = first;
+                group.size = size;
+                for (sum, value) in group.sum.iter_mut().zip(taken) {
+                    *sum += value;
+                }
+                active.retain(|&s| s != slot);
+            }
+            // Nobody is near enough now, nor later: averages only grow.
+            _ => {
+                active.retain(|&s| s != top);
+                stack.clear();
+            }
+        }
+        progress.advance(1);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use faceset_core::NoProgress;
+    use ndarray::{Array2, Axis, array};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn run(rows: ArrayView2<'_, f32>, threshold: f64) -> Clustering {
+        let options = LinkageOptions::new(CosineDistance::new(threshold).unwrap());
+        average_linkage(rows, &options, &NoProgress, &CancelToken::default()).unwrap()
+    }
+
+    /// The definition: average of all pairs, nearest pair first, every time
+    /// from scratch. Returns the groups as sorted lists of rows.
+    fn oracle(rows: ArrayView2<'_, f32>, threshold: f64) -> Vec<Vec<u32>> {
+        let vectors = Vectors::new(rows).unwrap();
+        let mut groups: Vec<Vec<u32>> = (0..rows.nrows() as u32).map(|r| vec![r]).collect();
+        loop {
+            let mut best = (threshold, 0, 0);
+            for i in 0..groups.len() {
+                for j in i + 1..groups.len() {
+                    let mut sum = 0.0;
+                    for &a in &groups[i] {
+                        for &b in &groups[j] {
+                            let scale =
+                                vectors.inverse_norm(a as usize) * vectors.inverse_norm(b as usize);
+                            sum +=
+                                1.0 - dot(vectors.row(a as usize), vectors.row(b as usize)) * scale;
+                        }
+                    }
+                    let distance = sum / (groups[i].len() * groups[j].len()) as f64;
+                    if distance < best.0 {
+                        best = (distance, i, j);
+                    }
+                }
+            }
+            if best.2 == 0 {
+                groups.iter_mut().for_each(|g| g.sort_unstable());
+                groups.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then(a[0].cmp(&b[0])));
+                return groups;
+            }
+            let taken = groups.remove(best.2);
+            groups[best.1].extend(taken);
+        }
+    }
+
+    fn groups_of(found: &Clustering) -> Vec<Vec<u32>> {
+        found.clusters().map(<[u32]>::to_vec).collect()
+    }
+
+    #[test]
+    fn no_rows_and_one_row_are_results_not_errors() {
+        assert_eq!(run(Array2::zeros((0, 3)).view(), 0.5).n_clusters(), 0);
+        let one = run(array![[3.0f32, 4.0]].view(), 0.5);
+        assert_eq!(one.labels(), [0]);
+        assert!(one.merges().is_empty());
+    }
+
+    #[test]
+    fn equal_distance_is_not_merged() {
+        // Right angles are exactly 1 apart.
+        let rows = array![[1.0f32, 0.0], [0.0, 7.0]];
+        assert_eq!(run(rows.view(), 1.0).n_clusters(), 2);
+        assert_eq!(run(rows.view(), 1.0 + 1e-11).n_clusters(), 1);
+    }
+
+    #[test]
+    fn averages_decide_not_single_links() {
+        // a at 0, b at 30 and c at 60 degrees: a-b merge first (the canonically
+        // first row is the one with the smallest first value, c: so b-c is
+        // merged), and the third is (1 + cos 60 ...) away on average.
+        let degrees = |d: f64| [d.to_radians().cos() as f32, d.to_radians().sin() as f32];
+        let rows = Array2::from(vec![degrees(0.0), degrees(29.0), degrees(60.0)]);
+        let found = run(rows.view(), 0.4);
+        let heights: Vec<f64> = found.merges().iter().map(|m| m.distance.get()).collect();
+        let cos = |d: f64| d.to_radians().cos();
+        assert!((heights[0] - (1.0 - cos(29.0))).abs() < 1e-7);
+        assert!((heights[1] - (1.0 - f64::midpoint(cos(31.0), cos(60.0)))).abs() < 1e-7);
+        assert_eq!(run(rows.view(), 0.3).labels(), [0, 0, 1]);
+    }
+
+    #[test]
+    fn length_of_rows_does_not_matter() {
+        let rows = array![[1.0f32, 0.2], [0.3, 1.0], [1.0, 0.1]];
+        let mut scaled = rows.clone();
+        scaled.row_mut(1).mapv_inplace(|v| v * 1e-20);
+        scaled.row_mut(2).mapv_inplace(|v| v * 3e15);
+        assert_eq!(
+            run(rows.view(), 0.4).labels(),
+            run(scaled.view(), 0.4).labels()
+        );
+    }
+
+    #[test]
+    fn ties_follow_content_not_position() {
+        // A square: all four sides tie. The canonically first row is [0, 1]
+        // (smallest bits first); its tie is broken towards [1, 0].
+        let rows = array![[1.0f32, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]];
+        let found = run(rows.view(), 1.1);
+        assert_eq!(found.labels(), [0, 0, 1, 1]);
+        let turned = rows.select(Axis(0), &[2, 3, 1, 0]);
+        assert_eq!(run(turned.view(), 1.1).labels(), [0, 0, 1, 1]);
+        let mixed = rows.select(Axis(0), &[2, 0, 3, 1]);
+        assert_eq!(run(mixed.view(), 1.1).labels(), [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_cancelled_run_says_so() {
+        let cancel = CancelToken::default();
+        cancel.cancel();
+        let options = LinkageOptions::new(CosineDistance::constant(0.5));
+        let rows = array![[1.0f32, 0.0], [0.0, 1.0]];
+        assert!(matches!(
+            average_linkage(rows.view(), &options, &NoProgress, &cancel),
+            Err(ClusterError::Cancelled)
+        ));
+    }
+
+    fn random_rows(max: usize) -> impl Strategy<Value = Array2<f32>> {
+        (1..max, 2usize..6).prop_flat_map(|(n, d)| {
+            prop::collection::vec(-1.0f32..1.0, n * d)
+                .prop_map(move |v| Array2::from_shape_vec((n, d), v).unwrap())
+                .prop_filter("rows have a direction", |a| {
+                    a.outer_iter().all(|r| r.iter().any(|&v| v.abs() > 1e-3))
+                })
+        })
+    }
+
+    /// Few distinct values: many exact ties and duplicates.
+    fn lattice_rows(max: usize) -> impl Strategy<Value = Array2<f32>> {
+        (1..max).prop_flat_map(|n| {
+            prop::collection::vec(prop::sample::select(vec![-1.0f32, 1.0]), n * 4)
+                .prop_map(move |v| Array2::from_shape_vec((n, 4), v).unwrap())
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn groups_are_those_of_the_definition(rows in random_rows(24), t in 0.05..1.2f64) {
+            prop_assert_eq!(groups_of(&run(rows.view(), t)), oracle(rows.view(), t));
+        }
+
+        #[test]
+        fn a_cut_equals_a_run_at_that_height(rows in random_rows(24), t in 0.1..1.2f64, f in 0.0..1.0f64) {
+            let high = run(rows.view(), t);
+            let low = CosineDistance::new(t * f).unwrap();
+            prop_assert_eq!(high.cut(low).unwrap(), run(rows.view(), t * f));
+        }
+
+        #[test]
+        fn order_of_rows_does_not_matter_even_with_ties(rows in lattice_rows(16), seed in 0usize..1000) {
+            let n = rows.nrows();
+            // A permutation: multiples of a number coprime to n, shifted.
+            let step = (1..).map(|k| k + seed % 7).find(|s| gcd(*s, n) == 1).unwrap();
+            let moved: Vec<usize> = (0..n).map(|i| (i * step + seed) % n).collect();
+            let shuffled = rows.select(Axis(0), &moved);
+            let content = |r: &Array2<f32>, c: &Clustering| {
+                let mut sets: Vec<Vec<Vec<u32>>> = c.clusters().map(|g| {
+                    let mut set: Vec<Vec<u32>> = g.iter()
+                        .map(|&i| r.row(i as usize).iter().map(|v| v.to_bits()).collect())
+                        .collect();
+                    set.sort();
+                    set
+                }).collect();
+                sets.sort();
+                sets
+            };
+            let (a, b) = (run(rows.view(), 0.8), run(shuffled.view(), 0.8));
+            prop_assert_eq!(content(&rows, &a), content(&shuffled, &b));
+        }
+
+        #[test]
+        fn heights_never_fall(rows in random_rows(30)) {
+            let found = run(rows.view(), 2.0);
+            prop_assert!(found.merges().windows(2).all(|w| w[0].distance <= w[1].distance));
+            prop_assert!(found.merges().iter().all(|m| m.distance < found.threshold()));
+        }
+    }
+
+    fn gcd(a: usize, b: usize) -> usize {
+        if b == 0 { a } else { gcd(b, a % b) }
+    }
+}
