@@ -1,10 +1,12 @@
 //! Flat, collision-free file names for photos collected from a whole tree.
 
-use sha2::{Digest, Sha256};
-
 /// Longest name produced, in bytes: below every file system's 255 with room for
 /// a suffix such as `.part`.
 const MAX_NAME_BYTES: usize = 200;
+
+/// Hex digits of the path's sha256 in a suffix: 48 bits, no collision to be
+/// expected among a billion paths of one person.
+const SUFFIX_DIGITS: usize = 12;
 
 /// Flattens an absolute path into one file name.
 ///
@@ -51,13 +53,10 @@ pub fn safe_dst_name(absolute_path: &str) -> String {
     if !ambiguous && flat.len() <= MAX_NAME_BYTES {
         return flat;
     }
-    let digest: String = Sha256::digest(absolute_path.as_bytes())
-        .iter()
-        .take(6)
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let digest = crate::hash_bytes(absolute_path.as_bytes()).to_string();
+    let digest = &digest[..SUFFIX_DIGITS];
     let (stem, extension) = split_extension(&flat);
-    let room = MAX_NAME_BYTES - 13 - extension.len();
+    let room = MAX_NAME_BYTES - 1 - SUFFIX_DIGITS - extension.len();
     let mut cut = stem.len().min(room);
     while !stem.is_char_boundary(cut) {
         cut -= 1;
@@ -71,7 +70,7 @@ fn looks_like_suffixed(flat: &str) -> bool {
     let Some((_, tail)) = stem.rsplit_once('-') else {
         return false;
     };
-    tail.len() == 12 && tail.bytes().all(|b| b.is_ascii_hexdigit())
+    tail.len() == SUFFIX_DIGITS && tail.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Splits `name.ext` before the last dot; an extension is at most 10 bytes.

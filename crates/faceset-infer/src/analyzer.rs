@@ -180,7 +180,14 @@ impl Analyzer {
         if picture.width() == 0 || picture.height() == 0 {
             return Ok(Vec::new());
         }
-        let (mut all, mut scale) = self.detect_pass(picture, width, height)?;
+        let threshold = self.pack.pack.detector.score_threshold;
+        let tile_threshold = self
+            .pack
+            .pack
+            .detector
+            .tile_score_threshold
+            .unwrap_or(threshold);
+        let (mut all, mut scale) = self.detect_pass(picture, width, height, threshold)?;
         for &n in grids {
             // Only while the previous pass shrank the picture does a finer one
             // show anything new.
@@ -189,7 +196,7 @@ impl Analyzer {
             }
             for [x, y, w, h] in tiles(picture.width(), picture.height(), n) {
                 let tile = image::imageops::crop_imm(picture, x, y, w, h).to_image();
-                let (found, tile_scale) = self.detect_pass(&tile, width, height)?;
+                let (found, tile_scale) = self.detect_pass(&tile, width, height, tile_threshold)?;
                 scale = tile_scale;
                 let inner = |edge: f32, at_picture_border: bool, limit: f32| {
                     !at_picture_border && (edge - limit).abs() <= TILE_BORDER_PX.max(0.01 * limit)
@@ -222,6 +229,7 @@ impl Analyzer {
         picture: &RgbImage,
         width: u32,
         height: u32,
+        threshold: f32,
     ) -> Result<(Vec<Detection>, f64), InferError> {
         let spec = &self.pack.pack.detector;
         let (fitted_w, fitted_h) = letterbox(picture.width(), picture.height(), width, height);
@@ -232,7 +240,7 @@ impl Analyzer {
             std: spec.std,
         };
         let tensor = to_tensor(&fitted, width, height, norm);
-        let (kind, threshold) = (spec.kind, spec.score_threshold);
+        let kind = spec.kind;
         let outputs = self.detector.run(&tensor)?;
         let found = match kind {
             DetectorKind::Scrfd => {
@@ -291,19 +299,16 @@ impl Analyzer {
     pub fn analyze(&mut self, picture: &RgbImage) -> Result<Analysis, InferError> {
         let mut analysis = Analysis::default();
         for detection in self.detect(picture)? {
-            let kps = match detection.kps {
-                Some(kps) => kps,
-                None => match self
+            let points = match detection.kps {
+                Some(kps) => Some(kps),
+                None => self
                     .points_68(picture, &detection.bbox)?
                     .as_deref()
-                    .and_then(five_from_68)
-                {
-                    Some(kps) => kps,
-                    None => {
-                        analysis.n_unusable += 1;
-                        continue;
-                    }
-                },
+                    .and_then(five_from_68),
+            };
+            let Some(kps) = points else {
+                analysis.n_unusable += 1;
+                continue;
             };
             match self.embed(picture, &kps)? {
                 Some((embedding, embedding_norm)) => analysis.faces.push(AnalyzedFace {
@@ -495,7 +500,7 @@ fn landmarks_to_picture(
         Landmarks::Flat106 => (106, 2),
         Landmarks::Spatial68 => (68, 3),
     };
-    if values.len() % per_point != 0 || values.len() < count * per_point {
+    if !values.len().is_multiple_of(per_point) || values.len() < count * per_point {
         return None;
     }
     let half = f64::from(size) / 2.0;

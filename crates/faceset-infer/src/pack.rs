@@ -4,6 +4,7 @@
 //! compiled in; their model files are never part of this project.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -98,6 +99,9 @@ pub struct DetectorSpec {
     /// with a small input: finds faces that the whole picture makes too small.
     #[serde(default)]
     pub tiles: Vec<u32>,
+    /// As `score_threshold`, for the passes over tiles: they look harder and
+    /// so see more that is no face. Required with `tiles`.
+    pub tile_score_threshold: Option<f32>,
     /// Repairs.
     #[serde(default)]
     pub repair: Vec<Repair>,
@@ -307,9 +311,14 @@ impl Pack {
         {
             return Err("std: expected a positive number".to_owned());
         }
-        let scores = [self.detector.score_threshold, self.detector.nms_threshold];
+        let tile_threshold = self.detector.tile_score_threshold;
+        if tile_threshold.is_none() != self.detector.tiles.is_empty() {
+            return Err("tiles and tile_score_threshold: expected both or neither".to_owned());
+        }
+        let (score, nms) = (self.detector.score_threshold, self.detector.nms_threshold);
+        let scores = [score, nms, tile_threshold.unwrap_or(score)];
         if scores.iter().any(|s| !(0.0..=1.0).contains(s)) {
-            return Err("score_threshold and nms_threshold: expected 0 to 1".to_owned());
+            return Err("score_threshold, tile_score_threshold and nms_threshold: expected 0 to 1".to_owned());
         }
         if self.detector.tiles.iter().any(|n| !(2..=8).contains(n)) {
             return Err("tiles: expected grid sizes from 2 to 8".to_owned());
@@ -438,7 +447,7 @@ impl LocatedPack {
             .iter()
             .filter(|(role, _)| Pack::is_required(role))
         {
-            text.push_str(&format!("{role} {}\n", model.sha256));
+            let _ = writeln!(text, "{role} {}", model.sha256);
         }
         text.push_str(&self.pipeline());
         hash_bytes(text.as_bytes())
@@ -451,7 +460,7 @@ impl LocatedPack {
         let r = &self.pack.recognizer;
         let tiles: Vec<String> = d.tiles.iter().map(ToString::to_string).collect();
         format!(
-            "v1 det={:?} {}x{} {:?} ({},{}) thr={} nms={} tiles=[{}]; rec={:?} ({},{}); resize=cv-fixed warp=cv-fixed",
+            "v1 det={:?} {}x{} {:?} ({},{}) thr={} nms={} tiles=[{}]@{}; rec={:?} ({},{}); resize=cv-fixed warp=cv-fixed",
             d.kind,
             d.width,
             d.height,
@@ -461,6 +470,7 @@ impl LocatedPack {
             d.score_threshold,
             d.nms_threshold,
             tiles.join(","),
+            d.tile_score_threshold.unwrap_or(d.score_threshold),
             r.color,
             r.mean,
             r.std

@@ -197,7 +197,7 @@ pub fn to_tensor(
             match norm.color {
                 ColorOrder::Rgb => (0..3).for_each(|c| values[c * plane + at] = value(pixel[c])),
                 ColorOrder::Bgr => {
-                    (0..3).for_each(|c| values[c * plane + at] = value(pixel[2 - c]))
+                    (0..3).for_each(|c| values[c * plane + at] = value(pixel[2 - c]));
                 }
                 ColorOrder::Grey => values[at] = value(grey(pixel)),
             }

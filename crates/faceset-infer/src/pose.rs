@@ -78,16 +78,17 @@ fn solve(mut a: [[f64; 4]; 4], mut b: [[f64; 2]; 4]) -> Option<[[f64; 2]; 4]> {
         }
         a.swap(column, pivot);
         b.swap(column, pivot);
-        for row in 0..4 {
-            if row != column {
-                let factor = a[row][column] / a[column][column];
-                for k in 0..4 {
-                    a[row][k] -= factor * a[column][k];
-                }
-                for k in 0..2 {
-                    b[row][k] -= factor * b[column][k];
-                }
-            }
+        for row in (0..4).filter(|row| *row != column) {
+            let factor = a[row][column] / a[column][column];
+            let (pivot_a, pivot_b) = (a[column], b[column]);
+            a[row]
+                .iter_mut()
+                .zip(pivot_a)
+                .for_each(|(v, p)| *v -= factor * p);
+            b[row]
+                .iter_mut()
+                .zip(pivot_b)
+                .for_each(|(v, p)| *v -= factor * p);
         }
     }
     Some(std::array::from_fn(|i| b[i].map(|v| v / a[i][i])))
