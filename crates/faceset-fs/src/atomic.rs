@@ -39,6 +39,42 @@ impl AtomicFile {
         })
     }
 
+    /// As [`AtomicFile::create`], for a destination that has one writer at a
+    /// time because its caller holds a lock: the temporary file is then
+    /// [`AtomicFile::leftover`], so that what a killed run left behind is
+    /// overwritten and not kept for ever.
+    pub fn create_exclusive(destination: &Path) -> Result<Self, FsError> {
+        let folder = folder_of(destination);
+        std::fs::create_dir_all(folder).map_err(FsError::io("create the folder", folder))?;
+        Self::remove_leftover(destination)?;
+        let temp = tempfile::Builder::new()
+            .prefix(&leftover_name(destination))
+            .rand_bytes(0)
+            .tempfile_in(folder)
+            .map_err(FsError::io("write into", folder))?;
+        Ok(Self {
+            temp,
+            destination: destination.to_path_buf(),
+        })
+    }
+
+    /// Where [`AtomicFile::create_exclusive`] writes before the commit.
+    pub fn leftover(destination: &Path) -> PathBuf {
+        folder_of(destination).join(leftover_name(destination))
+    }
+
+    /// Removes the unfinished file of a killed writer, if there is one. Only
+    /// for the holder of the destination's lock.
+    pub fn remove_leftover(destination: &Path) -> Result<(), FsError> {
+        let leftover = Self::leftover(destination);
+        match std::fs::remove_file(&leftover) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(FsError::io("remove the unfinished file", &leftover)(e))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Syncs the data, renames over the destination, syncs the folder.
     pub fn commit(self) -> Result<(), FsError> {
         let Self {
@@ -53,7 +89,7 @@ impl AtomicFile {
             sleep(Duration::from_millis(*wait_ms));
             match temp.persist(&destination) {
                 Ok(_) => {
-                    sync_folder(folder_of(&destination));
+                    sync_folder_of(&destination);
                     return Ok(());
                 }
                 Err(e)
@@ -92,6 +128,12 @@ pub fn write_atomic(destination: &Path, bytes: &[u8]) -> Result<(), FsError> {
     file.commit()
 }
 
+fn leftover_name(destination: &Path) -> std::ffi::OsString {
+    let mut name = std::ffi::OsString::from(".faceset-tmp-");
+    name.push(destination.file_name().unwrap_or_default());
+    name
+}
+
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -116,11 +158,11 @@ fn is_sharing_violation(error: &io::Error) -> bool {
     cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32 | 33))
 }
 
-/// Makes the rename itself durable. Not every file system can; the file's data
-/// is safe either way, so a refusal is not an error.
-fn sync_folder(folder: &Path) {
+/// Makes the creation or the rename of `path` itself durable. Not every file
+/// system can; the file's data is safe either way, so a refusal is not an error.
+pub fn sync_folder_of(path: &Path) {
     if cfg!(unix) {
-        let _ = File::open(folder).and_then(|f| f.sync_all());
+        let _ = File::open(folder_of(path)).and_then(|f| f.sync_all());
     }
 }
 
@@ -138,6 +180,20 @@ mod tests {
         drop(file);
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_taken_over_and_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.npz");
+        std::fs::write(AtomicFile::leftover(&path), b"left by a killed run").unwrap();
+        let mut file = AtomicFile::create_exclusive(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        AtomicFile::remove_leftover(&path).unwrap();
     }
 
     #[test]

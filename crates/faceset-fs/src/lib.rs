@@ -8,7 +8,7 @@ mod json;
 mod lock;
 mod quarantine;
 
-pub use atomic::{AtomicFile, write_atomic};
+pub use atomic::{AtomicFile, sync_folder_of, write_atomic};
 pub use json::{read_json, to_json_bytes, write_json};
 pub use lock::{DirLock, LockFile};
 pub use quarantine::quarantine;
