@@ -1,0 +1,87 @@
+//! Why a verb could not finish.
+
+use std::path::PathBuf;
+
+/// An error of a whole step. Bad photos are not errors but counted outcomes.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// A stop was requested; what was done is saved.
+    #[error("finish: interrupted; what was done is saved, run the same command again to go on")]
+    Interrupted,
+    /// Options that do not make sense together.
+    #[error("use these options: {0}")]
+    Options(String),
+    /// The cache has nothing to work on.
+    #[error("work on {path}: it holds no faces; run `sort-faces embed` first")]
+    NoFaces {
+        /// The cache.
+        path: PathBuf,
+    },
+    /// A file of a newer version of face-sets.
+    #[error("read {path}: it has version {found}, this build reads up to {supported}; update face-sets")]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+        /// The newest version read.
+        supported: u32,
+    },
+    /// Faces that a manifest names are not in the cache.
+    #[error("match {manifest} with {cache}: {n_missing} of its faces are not in the cache (first: {first}); use the cache it was made from, or run the step again")]
+    ForeignManifest {
+        /// The manifest.
+        manifest: PathBuf,
+        /// The cache.
+        cache: PathBuf,
+        /// How many.
+        n_missing: usize,
+        /// The first one.
+        first: String,
+    },
+    /// Reading or writing a file of the outputs failed.
+    #[error("{action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] faceset_cache::CacheError),
+    /// Clustering.
+    #[error(transparent)]
+    Cluster(#[from] faceset_cluster::ClusterError),
+    /// Models and runtime.
+    #[error(transparent)]
+    Infer(#[from] faceset_infer::InferError),
+    /// Listing pictures.
+    #[error(transparent)]
+    Media(#[from] faceset_media::MediaError),
+    /// Files of ours.
+    #[error(transparent)]
+    Fs(#[from] faceset_fs::FsError),
+    /// The export.
+    #[error(transparent)]
+    Export(#[from] faceset_export::ExportError),
+}
+
+impl PipelineError {
+    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// True when the step stopped because it was asked to.
+    pub fn is_interruption(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted
+                | Self::Cluster(faceset_cluster::ClusterError::Cancelled)
+                | Self::Media(faceset_media::MediaError::Cancelled)
+        )
+    }
+}

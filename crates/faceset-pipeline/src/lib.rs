@@ -1,0 +1,23 @@
+//! The verbs of face-sets, one module each: options in, a report out.
+//!
+//! The only crate that sees every stage. It wires them and computes nothing
+//! itself: arithmetic on pixels is in `faceset-infer` and `faceset-quality`, on
+//! vectors in `faceset-cluster`. Synchronous, offline, silent: progress goes to
+//! a sink, results are data.
+
+pub mod cluster;
+mod ctx;
+pub mod dedup;
+pub mod embed;
+mod engine;
+pub mod enrich;
+mod error;
+pub mod export;
+pub mod materialize;
+mod ordered;
+mod photo;
+pub mod refine;
+
+pub use ctx::Ctx;
+pub use engine::{Engine, PackChoice};
+pub use error::PipelineError;

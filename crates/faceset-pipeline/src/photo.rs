@@ -1,0 +1,38 @@
+//! Reading one photo: bytes, identity, upright pixels.
+
+use std::path::Path;
+
+use faceset_cache::Cache;
+use faceset_core::SourcePath;
+use faceset_media::{DEFAULT_MAX_FILE_BYTES, DecodeLimits, FileBytes, Picture, decode, read_bytes};
+use image::RgbImage;
+
+/// Reads and hashes; the error is one line for people.
+pub(crate) fn read(path: &SourcePath) -> Result<FileBytes, String> {
+    read_bytes(Path::new(path.as_str()), DEFAULT_MAX_FILE_BYTES).map_err(|e| e.one_line())
+}
+
+/// Decodes upright; the error is one line for people.
+pub(crate) fn pixels(bytes: &[u8], current_year: i32) -> Result<Picture, String> {
+    let limits = DecodeLimits { latest_year: Some(current_year), ..DecodeLimits::default() };
+    decode(bytes, &limits).map_err(|e| e.one_line())
+}
+
+/// Upright pixels of a photo in the cache, from whichever of its places still
+/// holds the bytes that were embedded.
+pub(crate) fn load_known(cache: &Cache, canonical: &SourcePath, current_year: i32) -> Result<RgbImage, String> {
+    let Some(entry) = cache.resolve(canonical) else {
+        return Err(format!("{canonical} is not in the cache"));
+    };
+    let mut problems = Vec::new();
+    for place in cache.places(&entry.path) {
+        match read(place) {
+            Ok(file) if file.sha256 == entry.sha256 => {
+                return pixels(&file.bytes, current_year).map(|p| p.rgb);
+            }
+            Ok(_) => problems.push(format!("{place} changed since it was embedded; run embed again")),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    Err(problems.join("; "))
+}
