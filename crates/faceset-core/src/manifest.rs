@@ -168,6 +168,9 @@ pub struct ExportedFace {
     pub png_sha256: ContentHash,
     /// The face it shows.
     pub key: FaceKey,
+    /// Every place the photo lies at, canonical first: one PNG stands for all.
+    #[serde(default)]
+    pub places: Vec<SourcePath>,
     /// Weighted sum of `parts`.
     pub composite: f64,
     /// The parts.

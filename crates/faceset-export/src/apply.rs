@@ -1,0 +1,359 @@
+//! Carrying out a plan so that a kill at any moment costs no set.
+//!
+//! A folder is built beside its place under a name of ours, renamed to "ready"
+//! when it is whole, and only then put in place; what it replaces is moved to
+//! `_dropped/`. The next run finishes a ready folder and discards a partial
+//! one. The top manifest follows at the end.
+
+use std::path::{Path, PathBuf};
+
+use faceset_core::manifest::{Reserved, SwapSet};
+use faceset_core::{CancelToken, Progress, hash_bytes};
+use faceset_fs::{DirLock, quarantine, to_json_bytes};
+use serde_json::{Map, json};
+
+use crate::ExportError;
+use crate::build::{
+    Built, MANIFEST, NAME_FILE, Workshop, build, is_intact, read_complete, set_digest,
+};
+use crate::pictures::{FaceFinder, PixelSource};
+use crate::plan::{ExportPlan, SetKind, SetPlan, count_reasons, is_safe_name};
+use crate::report::{ExportReport, Outcome, SetReport};
+use crate::top::TopManifest;
+
+/// Below it, folders for review.
+const CANDIDATES: &str = "_candidates";
+/// Below it, everything that was replaced.
+const DROPPED: &str = "_dropped";
+/// A folder that is being built.
+const PARTIAL: &str = ".faceset-partial-";
+/// A whole folder that is not in its place yet.
+const READY: &str = ".faceset-ready-";
+/// Reason of a reserved number.
+const EMPTY: &str = "empty after filter";
+
+/// Builds what the plan says below `out`, which is created when missing and
+/// locked meanwhile.
+///
+/// A set that is already there, complete and equal, is not touched. A photo
+/// that can't be read is a counted outcome; a broken detector, a full disk or a
+/// newer manifest ends the run, with every set of before or after in place.
+pub fn apply(
+    plan: &ExportPlan,
+    pixels: &dyn PixelSource,
+    finder: &dyn FaceFinder,
+    out: &Path,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+) -> Result<ExportReport, ExportError> {
+    check_names(plan)?;
+    let _lock = DirLock::acquire(out, "export-swap")?;
+    let mut run = Run {
+        shop: Workshop {
+            plan,
+            pixels,
+            finder,
+            progress,
+            cancel,
+        },
+        out,
+        top: TopManifest::load(&out.join(MANIFEST))?,
+        report: ExportReport::default(),
+    };
+    run.recover(out, SetKind::Set)?;
+    run.recover(&out.join(CANDIDATES), SetKind::Candidate)?;
+    let folders = || plan.sets.iter().chain(plan.candidates.iter().flatten());
+    let n_faces: usize = folders().map(|s| s.faces.len()).sum();
+    progress.start("cut and verify faces", Some(n_faces as u64));
+    let result = run.all();
+    progress.finish();
+    // Also after an error: the sets that are in place belong in the manifest.
+    let saved = run.top.save();
+    result?;
+    saved?;
+    Ok(run.report)
+}
+
+/// A plan may have been stored, edited and read again: no name in it may lead
+/// out of its folder.
+fn check_names(plan: &ExportPlan) -> Result<(), ExportError> {
+    let refuse = |option, value: &str| {
+        Err(ExportError::Option {
+            option,
+            value: format!("{value:?}"),
+            expected: "a plain file name without separators",
+        })
+    };
+    for set in plan.sets.iter().chain(plan.candidates.iter().flatten()) {
+        if !is_safe_name(&set.name) {
+            return refuse("the name of a set", &set.name);
+        }
+        if !is_safe_name(&set.bundle_stem) {
+            return refuse("the name of a bundle", &set.bundle_stem);
+        }
+        for marker in &set.markers {
+            if !is_safe_name(&marker.file) || [MANIFEST, NAME_FILE].contains(&&*marker.file) {
+                return refuse("the name of a marker", &marker.file);
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Run<'a> {
+    shop: Workshop<'a>,
+    out: &'a Path,
+    top: TopManifest,
+    report: ExportReport,
+}
+
+impl Run<'_> {
+    /// Finishes what a killed run left ready and discards what it left partial.
+    fn recover(&mut self, root: &Path, kind: SetKind) -> Result<(), ExportError> {
+        let mut left: Vec<(String, PathBuf)> = Vec::new();
+        match std::fs::read_dir(root) {
+            Ok(entries) => {
+                for entry in entries {
+                    let entry = entry.map_err(ExportError::io("list", root))?;
+                    left.push((
+                        entry.file_name().to_string_lossy().into_owned(),
+                        entry.path(),
+                    ));
+                }
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(ExportError::io("list", root)(e)),
+        }
+        left.sort();
+        for (file_name, path) in left {
+            if file_name.starts_with(PARTIAL) {
+                discard(&path)?;
+            } else if let Some(name) = file_name.strip_prefix(READY) {
+                match faceset_fs::read_json::<SwapSet>(&path.join(MANIFEST)) {
+                    Ok(set) if is_intact(&path, &set) => {
+                        self.put_in_place(&path, &root.join(name))?;
+                        if kind == SetKind::Set {
+                            self.top.put_set(&set);
+                        }
+                    }
+                    // Nobody has seen it, and this run builds it again.
+                    _ => discard(&path)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn all(&mut self) -> Result<(), ExportError> {
+        let plan = self.shop.plan;
+        let out = self.out;
+        for set in &plan.sets {
+            if !self.one(set, out)? {
+                return Ok(());
+            }
+        }
+        for refused in &plan.refused {
+            let line = format!("{}: refused, {}", refused.name, refused.reason);
+            self.shop.progress.note(&line);
+            self.report.warnings.push(line);
+            self.report.sets.push(SetReport::of_refused(refused));
+            // A folder name that is not ours to use is not looked at.
+            if refused.reason.starts_with("consent") {
+                self.withdraw(&refused.name, &refused.reason, Map::new())?;
+            }
+        }
+        if let Some(candidates) = &plan.candidates {
+            let root = out.join(CANDIDATES);
+            for set in candidates {
+                if !self.one(set, &root)? {
+                    return Ok(());
+                }
+            }
+            self.move_stale_candidates(candidates, &root)?;
+        }
+        self.top.add_run(run_entry(plan));
+        Ok(())
+    }
+
+    /// One folder below `root`; false when a stop was requested.
+    fn one(&mut self, set: &SetPlan, root: &Path) -> Result<bool, ExportError> {
+        if self.shop.cancel.is_cancelled() {
+            self.report.cancelled = true;
+            return Ok(false);
+        }
+        let place = root.join(&set.name);
+        let digest = set_digest(self.shop.plan, set);
+        if let Some(there) = read_complete(&place, &digest) {
+            self.shop.progress.advance(set.faces.len() as u64);
+            self.done(set, Outcome::Unchanged, &there);
+            return Ok(true);
+        }
+        let partial = root.join(format!("{PARTIAL}{}", set.name));
+        let built = match build(set, &partial, &place, self.shop) {
+            Ok(Some(built)) => built,
+            Ok(None) => {
+                self.report.cancelled = true;
+                discard(&partial)?;
+                return Ok(false);
+            }
+            Err(error) => {
+                // The error that stopped the run is the one to tell.
+                let _ = discard(&partial);
+                return Err(error);
+            }
+        };
+        self.finish(set, built, &partial, root)?;
+        Ok(true)
+    }
+
+    fn finish(
+        &mut self,
+        set: &SetPlan,
+        built: Built,
+        partial: &Path,
+        root: &Path,
+    ) -> Result<(), ExportError> {
+        let place = root.join(&set.name);
+        self.report.warnings.extend(built.warnings);
+        if built.set.faces.is_empty() {
+            discard(partial)?;
+            if built.n_unreadable > 0 {
+                // The photos may be back tomorrow: neither drop a set that is
+                // there nor call the number empty.
+                self.report.sets.push(SetReport {
+                    n_exported: 0,
+                    ..SetReport::of_manifest(set, Outcome::Unreadable, &built.set)
+                });
+                return Ok(());
+            }
+            if set.kind == SetKind::Set {
+                let extra = Map::from_iter([
+                    ("n_input".to_owned(), json!(set.n_input)),
+                    (
+                        "dropped".to_owned(),
+                        json!(count_reasons(&built.set.dropped)),
+                    ),
+                ]);
+                self.withdraw(&set.name, EMPTY, extra)?;
+            } else if place.symlink_metadata().is_ok() {
+                self.move_aside(&place)?;
+            }
+            self.report
+                .sets
+                .push(SetReport::of_manifest(set, Outcome::Empty, &built.set));
+            return Ok(());
+        }
+        let same = std::fs::read(place.join(MANIFEST))
+            .is_ok_and(|bytes| bytes == to_json_bytes(&built.set));
+        if same && is_intact(&place, &built.set) {
+            discard(partial)?;
+            self.done(set, Outcome::Unchanged, &built.set);
+            return Ok(());
+        }
+        let ready = root.join(format!("{READY}{}", set.name));
+        rename(partial, &ready)?;
+        self.put_in_place(&ready, &place)?;
+        self.done(set, Outcome::Written, &built.set);
+        Ok(())
+    }
+
+    fn done(&mut self, set: &SetPlan, outcome: Outcome, manifest: &SwapSet) {
+        if set.kind == SetKind::Set {
+            self.top.put_set(manifest);
+        }
+        self.report
+            .sets
+            .push(SetReport::of_manifest(set, outcome, manifest));
+    }
+
+    /// Reserves the number and moves an earlier export of it aside.
+    fn withdraw(
+        &mut self,
+        name: &str,
+        reason: &str,
+        extra: Map<String, serde_json::Value>,
+    ) -> Result<(), ExportError> {
+        let place = self.out.join(name);
+        if place.symlink_metadata().is_ok() {
+            self.move_aside(&place)?;
+        }
+        self.top.reserve(&Reserved {
+            name: name.to_owned(),
+            reason: reason.to_owned(),
+            extra,
+        });
+        Ok(())
+    }
+
+    fn put_in_place(&mut self, ready: &Path, place: &Path) -> Result<(), ExportError> {
+        if place.symlink_metadata().is_ok() {
+            self.move_aside(place)?;
+        }
+        rename(ready, place)
+    }
+
+    fn move_aside(&mut self, item: &Path) -> Result<(), ExportError> {
+        let to = quarantine(item, &self.out.join(DROPPED))?;
+        let line = format!("{} was moved to {}", item.display(), to.display());
+        self.shop.progress.note(&line);
+        self.report.warnings.push(line);
+        Ok(())
+    }
+
+    /// Candidate folders of an earlier plan are no longer candidates.
+    fn move_stale_candidates(
+        &mut self,
+        planned: &[SetPlan],
+        root: &Path,
+    ) -> Result<(), ExportError> {
+        let Ok(entries) = std::fs::read_dir(root) else {
+            return Ok(());
+        };
+        let mut stale: Vec<PathBuf> = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(ExportError::io("list", root))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let ours = (name.starts_with("to_") || name.starts_with("new_"))
+                && entry.path().join(MANIFEST).is_file();
+            if ours && !planned.iter().any(|s| s.name == name) {
+                stale.push(entry.path());
+            }
+        }
+        stale.sort();
+        stale.iter().try_for_each(|folder| self.move_aside(folder))
+    }
+}
+
+/// What the top manifest remembers of a run: no times, so that a resumed run
+/// writes what an undisturbed one does.
+fn run_entry(plan: &ExportPlan) -> serde_json::Value {
+    let names = |n: &mut dyn Iterator<Item = &String>| n.cloned().collect::<Vec<_>>();
+    json!({
+        "step": "export-swap",
+        "plan_digest": hash_bytes(&to_json_bytes(plan)),
+        "cache": plan.cache,
+        "sets": names(&mut plan.sets.iter().map(|s| &s.name)),
+        "refused": names(&mut plan.refused.iter().map(|r| &r.name)),
+        "provenance": plan.provenance,
+    })
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
+    std::fs::rename(from, to).map_err(ExportError::io("move into place", to))?;
+    // Makes the rename durable where the file system can; a refusal costs
+    // nothing but that.
+    if let Some(folder) = to.parent().filter(|_| cfg!(unix)) {
+        let _ = std::fs::File::open(folder).and_then(|f| f.sync_all());
+    }
+    Ok(())
+}
+
+/// Removes a folder that this module built and nobody has seen yet.
+fn discard(partial: &Path) -> Result<(), ExportError> {
+    match std::fs::remove_dir_all(partial) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(ExportError::io("remove the temporary folder", partial)(e))
+        }
+        _ => Ok(()),
+    }
+}
