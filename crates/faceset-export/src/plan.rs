@@ -19,7 +19,7 @@ use crate::options::ExportOptions;
 use crate::select::{FaceHashes, Scored, Selection, select};
 
 /// Groups embeddings: positions in the slice, each in at most one group.
-pub type GroupOrphans = dyn Fn(&[&[f32]]) -> Vec<Vec<usize>> + Sync;
+pub type GroupOrphans<'a> = dyn Fn(&[&[f32]]) -> Vec<Vec<usize>> + Sync + 'a;
 
 /// Everything an export is decided from.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ pub struct PlanInputs<'a> {
     pub facts: &'a (dyn Fn(&RefinedSet) -> PersonFacts + Sync),
     /// Groups faces that match no set, by their embeddings: positions in the
     /// slice, each at most once; groups of one are orphans.
-    pub group_orphans: &'a GroupOrphans,
+    pub group_orphans: &'a GroupOrphans<'a>,
     /// What the caller wants remembered of the run, e.g. model pack and tool
     /// version. Without times, so that a resumed run writes the same bytes.
     pub provenance: &'a Value,

@@ -318,7 +318,10 @@ impl Pack {
         let (score, nms) = (self.detector.score_threshold, self.detector.nms_threshold);
         let scores = [score, nms, tile_threshold.unwrap_or(score)];
         if scores.iter().any(|s| !(0.0..=1.0).contains(s)) {
-            return Err("score_threshold, tile_score_threshold and nms_threshold: expected 0 to 1".to_owned());
+            return Err(
+                "score_threshold, tile_score_threshold and nms_threshold: expected 0 to 1"
+                    .to_owned(),
+            );
         }
         if self.detector.tiles.iter().any(|n| !(2..=8).contains(n)) {
             return Err("tiles: expected grid sizes from 2 to 8".to_owned());

@@ -21,13 +21,19 @@ pub struct Ctx<'a> {
 
 impl std::fmt::Debug for Ctx<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ctx").field("holder", &self.holder).finish_non_exhaustive()
+        f.debug_struct("Ctx")
+            .field("holder", &self.holder)
+            .finish_non_exhaustive()
     }
 }
 
 impl Ctx<'_> {
     /// An error once a stop was requested.
     pub fn check(&self) -> Result<(), PipelineError> {
-        if self.cancel.is_cancelled() { Err(PipelineError::Interrupted) } else { Ok(()) }
+        if self.cancel.is_cancelled() {
+            Err(PipelineError::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -126,13 +126,20 @@ pub fn plan(options: &EmbedOptions, ctx: Ctx<'_>) -> Result<EmbedPlan, PipelineE
     };
     let is_known = |f: &&ScannedFile| {
         !options.verify
-            && cache.as_ref().is_some_and(|c| c.known(&f.path, f.size, f.mtime_ns) == Known::Unchanged)
+            && cache
+                .as_ref()
+                .is_some_and(|c| c.known(&f.path, f.size, f.mtime_ns) == Known::Unchanged)
     };
     let known = listing.files.iter().filter(is_known).count();
     Ok(EmbedPlan {
         seen: listing.files.len() + listing.skipped.len(),
         known,
-        to_read: listing.files.iter().filter(|f| !is_known(f)).map(|f| f.path.to_string()).collect(),
+        to_read: listing
+            .files
+            .iter()
+            .filter(|f| !is_known(f))
+            .map(|f| f.path.to_string())
+            .collect(),
         skipped: count_reasons(&listing.skipped),
     })
 }
@@ -151,12 +158,21 @@ fn list(options: &EmbedOptions, ctx: Ctx<'_>) -> Result<Listing, PipelineError> 
         ctx.progress.advance(found.files.len() as u64);
         files.extend(found.files.into_iter().map(|f| (f.path.clone(), f)));
         for item in found.skipped {
-            let problem = Problem { path: item.path.clone(), reason: item.reason.to_string() };
-            skipped.insert((item.path, problem.reason.clone()), (problem, item.reason.key()));
+            let problem = Problem {
+                path: item.path.clone(),
+                reason: item.reason.to_string(),
+            };
+            skipped.insert(
+                (item.path, problem.reason.clone()),
+                (problem, item.reason.key()),
+            );
         }
     }
     ctx.progress.finish();
-    Ok(Listing { files: files.into_values().collect(), skipped: skipped.into_values().collect() })
+    Ok(Listing {
+        files: files.into_values().collect(),
+        skipped: skipped.into_values().collect(),
+    })
 }
 
 fn count_reasons(skipped: &[(Problem, &'static str)]) -> BTreeMap<String, usize> {
@@ -180,8 +196,15 @@ struct Content {
 /// What a worker says of one path.
 enum Looked {
     Unreadable(String),
-    Known { sha256: ContentHash, size: u64 },
-    New { sha256: ContentHash, size: u64, content: Arc<Content> },
+    Known {
+        sha256: ContentHash,
+        size: u64,
+    },
+    New {
+        sha256: ContentHash,
+        size: u64,
+        content: Arc<Content>,
+    },
 }
 
 /// Contents in progress, so that two workers never embed the same bytes.
@@ -209,7 +232,10 @@ impl Slot {
             if let Some(content) = content.as_ref() {
                 return Arc::clone(content);
             }
-            content = self.ready.wait(content).unwrap_or_else(PoisonError::into_inner);
+            content = self
+                .ready
+                .wait(content)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -219,8 +245,16 @@ struct FillOnDrop<'a>(&'a Slot);
 
 impl Drop for FillOnDrop<'_> {
     fn drop(&mut self) {
-        let mut content = self.0.content.lock().unwrap_or_else(PoisonError::into_inner);
-        content.get_or_insert_with(|| Arc::new(Content::failed("a worker panicked on this picture".to_owned())));
+        let mut content = self
+            .0
+            .content
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        content.get_or_insert_with(|| {
+            Arc::new(Content::failed(
+                "a worker panicked on this picture".to_owned(),
+            ))
+        });
         drop(content);
         self.0.ready.notify_all();
     }
@@ -228,7 +262,13 @@ impl Drop for FillOnDrop<'_> {
 
 impl Content {
     fn failed(reason: String) -> Self {
-        Self { dims: [0, 0], taken: String::new(), truncated: false, n_unusable: 0, status: FileStatus::Failed(reason) }
+        Self {
+            dims: [0, 0],
+            taken: String::new(),
+            truncated: false,
+            n_unusable: 0,
+            status: FileStatus::Failed(reason),
+        }
     }
 }
 
@@ -238,12 +278,19 @@ impl Content {
 /// interrupted and resumed run ends with the same cache as an undisturbed one.
 /// Byte-identical files are embedded once; the first path of a content is its
 /// canonical one, the others become aliases.
-pub fn run(options: &EmbedOptions, engine: &Engine, ctx: Ctx<'_>) -> Result<EmbedReport, PipelineError> {
+pub fn run(
+    options: &EmbedOptions,
+    engine: &Engine,
+    ctx: Ctx<'_>,
+) -> Result<EmbedReport, PipelineError> {
     let listing = list(options, ctx)?;
     let mut meta = engine.cache_meta();
     meta.src_roots = roots(options)?;
-    let mut writer = CacheWriter::open(&options.cache, &meta, ctx.holder)?
-        .with_compaction(Compaction::WhenLarge { min_bytes: COMPACT_FROM_BYTES });
+    let mut writer = CacheWriter::open(&options.cache, &meta, ctx.holder)?.with_compaction(
+        Compaction::WhenLarge {
+            min_bytes: COMPACT_FROM_BYTES,
+        },
+    );
     for note in writer.load_report().notes(&options.cache) {
         ctx.progress.note(&note);
     }
@@ -251,7 +298,11 @@ pub fn run(options: &EmbedOptions, engine: &Engine, ctx: Ctx<'_>) -> Result<Embe
     let mut report = EmbedReport {
         seen: listing.files.len() + listing.skipped.len(),
         skipped: count_reasons(&listing.skipped),
-        skipped_paths: listing.skipped.into_iter().map(|(problem, _)| problem).collect(),
+        skipped_paths: listing
+            .skipped
+            .into_iter()
+            .map(|(problem, _)| problem)
+            .collect(),
         ..EmbedReport::default()
     };
     let (known, todo): (Vec<_>, Vec<_>) = listing.files.into_iter().partition(|f| {
@@ -269,14 +320,26 @@ pub fn run(options: &EmbedOptions, engine: &Engine, ctx: Ctx<'_>) -> Result<Embe
             .collect(),
         slots: HashMap::new(),
     });
-    let purpose = if options.with_landmarks { Purpose::All } else { Purpose::Embed };
+    let purpose = if options.with_landmarks {
+        Purpose::All
+    } else {
+        Purpose::Embed
+    };
     ctx.progress.start("embedding", Some(todo.len() as u64));
     let mut since_flush = 0;
     let outcome = ordered(
         ctx,
         &todo,
         || engine.analyzer(purpose),
-        |analyzer, file| look(analyzer, file, &claims, options.with_landmarks, ctx.current_year),
+        |analyzer, file| {
+            look(
+                analyzer,
+                file,
+                &claims,
+                options.with_landmarks,
+                ctx.current_year,
+            )
+        },
         |_| Looked::Unreadable("a worker panicked on this file".to_owned()),
         |file, looked| {
             store(&mut writer, file, looked, &claims, &mut report, ctx)?;
@@ -338,11 +401,21 @@ fn look(
     };
     if is_mine {
         let guard = FillOnDrop(&slot);
-        slot.fill(Arc::new(analyze(analyzer, file, &read.bytes, with_landmarks, current_year)));
+        slot.fill(Arc::new(analyze(
+            analyzer,
+            file,
+            &read.bytes,
+            with_landmarks,
+            current_year,
+        )));
         drop(guard);
     }
     // Whoever claimed it is working on it and waits for nobody: this ends.
-    Looked::New { sha256, size, content: slot.wait() }
+    Looked::New {
+        sha256,
+        size,
+        content: slot.wait(),
+    }
 }
 
 fn analyze(
@@ -400,20 +473,33 @@ fn store(
     ctx: Ctx<'_>,
 ) -> Result<(), PipelineError> {
     let fail = |report: &mut EmbedReport, reason: String| {
-        ctx.progress.note(&format!("skipped {}: {reason}", file.path));
-        report.failed.push(Problem { path: file.path.to_string(), reason });
+        ctx.progress
+            .note(&format!("skipped {}: {reason}", file.path));
+        report.failed.push(Problem {
+            path: file.path.to_string(),
+            reason,
+        });
     };
     let (sha256, size, content) = match looked {
         Looked::Unreadable(reason) => {
             // What an earlier run knew of this path stays.
             if writer.cache().resolve(&file.path).is_none() {
-                writer.put(entry(file, unread_hash(&file.path), file.size, &Content::failed(reason.clone())))?;
+                writer.put(entry(
+                    file,
+                    unread_hash(&file.path),
+                    file.size,
+                    &Content::failed(reason.clone()),
+                ))?;
             }
             fail(report, reason);
             return Ok(());
         }
         Looked::Known { sha256, size } => (sha256, size, None),
-        Looked::New { sha256, size, content } => (sha256, size, Some(content)),
+        Looked::New {
+            sha256,
+            size,
+            content,
+        } => (sha256, size, Some(content)),
     };
     let canonical = writer
         .cache()
@@ -444,7 +530,10 @@ fn store(
     }
     report.unusable_faces += content.n_unusable;
     if content.truncated {
-        ctx.progress.note(&format!("{} ends early; the readable part was used", file.path));
+        ctx.progress.note(&format!(
+            "{} ends early; the readable part was used",
+            file.path
+        ));
         report.truncated.push(file.path.to_string());
     }
     match &content.status {

@@ -39,20 +39,31 @@ impl Engine {
     ) -> Result<Self, PipelineError> {
         let pack = Self::locate(choice, model_roots)?;
         let library = find_library(libraries).ok_or_else(|| InferError::Runtime {
-            path: libraries.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "),
+            path: libraries
+                .iter()
+                .map(|p| p.display().to_string())
+                .collect::<Vec<_>>()
+                .join(", "),
             reason: "not found".to_owned(),
             advice: "run `cargo xtask setup`, or name the library with --ort-lib".to_owned(),
         })?;
-        Ok(Self { runtime: Runtime::load(&library)?, pack })
+        Ok(Self {
+            runtime: Runtime::load(&library)?,
+            pack,
+        })
     }
 
     /// Finds a pack without loading anything.
-    pub fn locate(choice: &PackChoice, model_roots: &[PathBuf]) -> Result<LocatedPack, PipelineError> {
+    pub fn locate(
+        choice: &PackChoice,
+        model_roots: &[PathBuf],
+    ) -> Result<LocatedPack, PipelineError> {
         let named = |name: &str| Pack::built_in(name).and_then(|pack| pack.locate(model_roots));
         Ok(match choice {
             PackChoice::Named(name) => named(name)?,
             PackChoice::File(path) => {
-                let mut roots: Vec<PathBuf> = path.parent().map(PathBuf::from).into_iter().collect();
+                let mut roots: Vec<PathBuf> =
+                    path.parent().map(PathBuf::from).into_iter().collect();
                 roots.extend_from_slice(model_roots);
                 Pack::from_file(path)?.locate(&roots)?
             }

@@ -46,11 +46,22 @@ pub fn plan(cache: &Cache) -> Vec<Todo> {
 
 /// Adds landmarks and pose to every face that lacks them. The recogniser is not
 /// loaded. Resumable; new faces only.
-pub fn run(cache_path: &PathBuf, engine: &Engine, ctx: Ctx<'_>) -> Result<EnrichReport, PipelineError> {
+pub fn run(
+    cache_path: &PathBuf,
+    engine: &Engine,
+    ctx: Ctx<'_>,
+) -> Result<EnrichReport, PipelineError> {
     let mut writer = CacheWriter::open(cache_path, &engine.cache_meta(), ctx.holder)?;
     let todo = plan(writer.cache());
-    let with_faces = writer.cache().files().filter(|f| !f.faces().is_empty()).count();
-    let mut report = EnrichReport { done_before: with_faces - todo.len(), ..EnrichReport::default() };
+    let with_faces = writer
+        .cache()
+        .files()
+        .filter(|f| !f.faces().is_empty())
+        .count();
+    let mut report = EnrichReport {
+        done_before: with_faces - todo.len(),
+        ..EnrichReport::default()
+    };
     let snapshot = writer.cache().clone();
     ctx.progress.start("landmarks", Some(todo.len() as u64));
     let mut since_flush = 0;
@@ -80,7 +91,10 @@ pub fn run(cache_path: &PathBuf, engine: &Engine, ctx: Ctx<'_>) -> Result<Enrich
                 }
                 Err(reason) => {
                     ctx.progress.note(&format!("skipped {path}: {reason}"));
-                    report.failed.push(Problem { path: path.to_string(), reason });
+                    report.failed.push(Problem {
+                        path: path.to_string(),
+                        reason,
+                    });
                 }
             }
             since_flush += 1;

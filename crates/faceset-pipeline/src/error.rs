@@ -18,7 +18,9 @@ pub enum PipelineError {
         path: PathBuf,
     },
     /// A file of a newer version of face-sets.
-    #[error("read {path}: it has version {found}, this build reads up to {supported}; update face-sets")]
+    #[error(
+        "read {path}: it has version {found}, this build reads up to {supported}; update face-sets"
+    )]
     TooNew {
         /// The file.
         path: PathBuf,
@@ -28,7 +30,9 @@ pub enum PipelineError {
         supported: u32,
     },
     /// Faces that a manifest names are not in the cache.
-    #[error("match {manifest} with {cache}: {n_missing} of its faces are not in the cache (first: {first}); use the cache it was made from, or run the step again")]
+    #[error(
+        "match {manifest} with {cache}: {n_missing} of its faces are not in the cache (first: {first}); use the cache it was made from, or run the step again"
+    )]
     ForeignManifest {
         /// The manifest.
         manifest: PathBuf,
@@ -70,9 +74,16 @@ pub enum PipelineError {
 }
 
 impl PipelineError {
-    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 
     /// True when the step stopped because it was asked to.

@@ -37,7 +37,8 @@ where
     let (sender, receiver) = mpsc::channel::<Result<(usize, R), PipelineError>>();
     std::thread::scope(|scope| {
         for _ in 0..n_workers {
-            let (sender, queue, init, work, on_panic) = (sender.clone(), &queue, &init, &work, &on_panic);
+            let (sender, queue, init, work, on_panic) =
+                (sender.clone(), &queue, &init, &work, &on_panic);
             scope.spawn(move || {
                 let mut state = match init() {
                     Ok(state) => state,
@@ -65,7 +66,11 @@ where
         queue.close();
         drop(receiver);
         outcome?;
-        if queue.emitted() < items.len() { Err(PipelineError::Interrupted) } else { Ok(()) }
+        if queue.emitted() < items.len() {
+            Err(PipelineError::Interrupted)
+        } else {
+            Ok(())
+        }
     })
 }
 
@@ -104,14 +109,27 @@ struct State {
 
 impl Queue {
     fn new(len: usize, window: usize) -> Self {
-        let state = Mutex::new(State { taken: 0, emitted: 0, closed: false });
-        Self { state, moved: Condvar::new(), len, window }
+        let state = Mutex::new(State {
+            taken: 0,
+            emitted: 0,
+            closed: false,
+        });
+        Self {
+            state,
+            moved: Condvar::new(),
+            len,
+            window,
+        }
     }
 
     fn take(&self) -> Option<usize> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while !state.closed && state.taken < self.len && state.taken >= state.emitted + self.window {
-            state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+        while !state.closed && state.taken < self.len && state.taken >= state.emitted + self.window
+        {
+            state = self
+                .moved
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         if state.closed || state.taken == self.len {
             return None;
@@ -121,17 +139,26 @@ impl Queue {
     }
 
     fn advance(&self, emitted: usize) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).emitted = emitted;
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .emitted = emitted;
         self.moved.notify_all();
     }
 
     fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .closed = true;
         self.moved.notify_all();
     }
 
     fn emitted(&self) -> usize {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).emitted
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .emitted
     }
 }
 
@@ -142,7 +169,13 @@ mod tests {
     use std::time::Duration;
 
     fn ctx(cancel: &CancelToken, n_workers: usize) -> Ctx<'_> {
-        Ctx { progress: &NoProgress, cancel, holder: "test", n_workers, current_year: 2026 }
+        Ctx {
+            progress: &NoProgress,
+            cancel,
+            holder: "test",
+            n_workers,
+            current_year: 2026,
+        }
     }
 
     #[test]
@@ -156,10 +189,17 @@ mod tests {
             }
             item * 2
         };
-        ordered(ctx(&cancel, 4), &items, || Ok(()), slow_at_the_start, |_| 0, |_, r| {
-            seen.push(r);
-            Ok(())
-        })
+        ordered(
+            ctx(&cancel, 4),
+            &items,
+            || Ok(()),
+            slow_at_the_start,
+            |_| 0,
+            |_, r| {
+                seen.push(r);
+                Ok(())
+            },
+        )
         .unwrap();
         assert_eq!(seen, items.iter().map(|i| i * 2).collect::<Vec<_>>());
     }
@@ -175,10 +215,17 @@ mod tests {
             }
             *item
         };
-        let outcome = ordered(ctx(&cancel, 3), &items, || Ok(()), work, |_| 0, |_, r| {
-            seen.push(r);
-            Ok(())
-        });
+        let outcome = ordered(
+            ctx(&cancel, 3),
+            &items,
+            || Ok(()),
+            work,
+            |_| 0,
+            |_, r| {
+                seen.push(r);
+                Ok(())
+            },
+        );
         assert!(matches!(outcome, Err(PipelineError::Interrupted)));
         assert!(seen.len() < 500 && seen.iter().copied().eq(0..seen.len()));
     }
@@ -191,10 +238,17 @@ mod tests {
             assert!(*item != 2, "on purpose");
             *item
         };
-        ordered(ctx(&cancel, 2), &[1, 2, 3], || Ok(()), work, |_| -1, |_, r| {
-            seen.push(r);
-            Ok(())
-        })
+        ordered(
+            ctx(&cancel, 2),
+            &[1, 2, 3],
+            || Ok(()),
+            work,
+            |_| -1,
+            |_, r| {
+                seen.push(r);
+                Ok(())
+            },
+        )
         .unwrap();
         assert_eq!(seen, [1, -1, 3]);
     }
@@ -203,9 +257,20 @@ mod tests {
     fn an_error_of_the_sink_ends_the_run_without_hanging() {
         let cancel = CancelToken::default();
         let items: Vec<usize> = (0..300).collect();
-        let outcome = ordered(ctx(&cancel, 2), &items, || Ok(()), |(), i| *i, |_| 0, |_, r| {
-            if r == 5 { Err(PipelineError::Options("full".to_owned())) } else { Ok(()) }
-        });
+        let outcome = ordered(
+            ctx(&cancel, 2),
+            &items,
+            || Ok(()),
+            |(), i| *i,
+            |_| 0,
+            |_, r| {
+                if r == 5 {
+                    Err(PipelineError::Options("full".to_owned()))
+                } else {
+                    Ok(())
+                }
+            },
+        );
         assert!(matches!(outcome, Err(PipelineError::Options(_))));
     }
 
@@ -213,7 +278,14 @@ mod tests {
     fn a_worker_without_models_ends_the_run() {
         let cancel = CancelToken::default();
         let broken = || Err::<(), _>(PipelineError::Options("no model".to_owned()));
-        let outcome = ordered(ctx(&cancel, 2), &[1, 2], broken, |(), i| *i, |_| 0, |_, _| Ok(()));
+        let outcome = ordered(
+            ctx(&cancel, 2),
+            &[1, 2],
+            broken,
+            |(), i| *i,
+            |_| 0,
+            |_, _| Ok(()),
+        );
         assert!(matches!(outcome, Err(PipelineError::Options(_))));
     }
 }

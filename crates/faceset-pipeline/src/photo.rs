@@ -14,13 +14,20 @@ pub(crate) fn read(path: &SourcePath) -> Result<FileBytes, String> {
 
 /// Decodes upright; the error is one line for people.
 pub(crate) fn pixels(bytes: &[u8], current_year: i32) -> Result<Picture, String> {
-    let limits = DecodeLimits { latest_year: Some(current_year), ..DecodeLimits::default() };
+    let limits = DecodeLimits {
+        latest_year: Some(current_year),
+        ..DecodeLimits::default()
+    };
     decode(bytes, &limits).map_err(|e| e.one_line())
 }
 
 /// Upright pixels of a photo in the cache, from whichever of its places still
 /// holds the bytes that were embedded.
-pub(crate) fn load_known(cache: &Cache, canonical: &SourcePath, current_year: i32) -> Result<RgbImage, String> {
+pub(crate) fn load_known(
+    cache: &Cache,
+    canonical: &SourcePath,
+    current_year: i32,
+) -> Result<RgbImage, String> {
     let Some(entry) = cache.resolve(canonical) else {
         return Err(format!("{canonical} is not in the cache"));
     };
@@ -30,7 +37,9 @@ pub(crate) fn load_known(cache: &Cache, canonical: &SourcePath, current_year: i3
             Ok(file) if file.sha256 == entry.sha256 => {
                 return pixels(&file.bytes, current_year).map(|p| p.rgb);
             }
-            Ok(_) => problems.push(format!("{place} changed since it was embedded; run embed again")),
+            Ok(_) => problems.push(format!(
+                "{place} changed since it was embedded; run embed again"
+            )),
             Err(problem) => problems.push(problem),
         }
     }

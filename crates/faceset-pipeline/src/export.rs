@@ -1,0 +1,228 @@
+//! `export-swap`: sets into swap-ready folders and bundles.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use faceset_cache::Cache;
+use faceset_cluster::{LinkageOptions, average_linkage};
+use faceset_core::manifest::{
+    MANIFEST_VERSION, RawManifest, RefineManifest, RefinedSet, check_version,
+};
+use faceset_core::{BBox, CancelToken, FaceKey, NoProgress, SourcePath};
+use faceset_export::{
+    ExportOptions, ExportPlan, ExportReport, FaceFinder, PersonFacts, Photo, PixelSource,
+    PlanInputs, faces_to_hash, hash_faces,
+};
+use faceset_fs::read_json;
+use faceset_infer::{Analyzer, Purpose};
+use image::RgbImage;
+use ndarray::Array2;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{Ctx, Engine, PipelineError, photo};
+
+/// Where the sets come from.
+#[derive(Debug, Clone)]
+pub struct ExportSources {
+    /// The cache.
+    pub cache: PathBuf,
+    /// `refine_manifest.json`.
+    pub refined: PathBuf,
+    /// `manifest.json` of `cluster`, for candidates.
+    pub raw: Option<PathBuf>,
+}
+
+/// Reads a manifest; newer versions are refused by number, not by accident.
+pub fn read_manifest<T: DeserializeOwned>(path: &Path) -> Result<T, PipelineError> {
+    let value: Value = read_json(path)?;
+    check_version(&value).map_err(|found| PipelineError::TooNew {
+        path: path.to_path_buf(),
+        found,
+        supported: MANIFEST_VERSION,
+    })?;
+    serde_json::from_value(value).map_err(|source| {
+        PipelineError::Fs(faceset_fs::FsError::Json {
+            path: path.to_path_buf(),
+            source,
+        })
+    })
+}
+
+/// Refuses a manifest that names faces the cache lacks.
+fn check_belongs<'a>(
+    cache: &Cache,
+    cache_path: &Path,
+    manifest: &Path,
+    faces: impl Iterator<Item = &'a FaceKey>,
+) -> Result<(), PipelineError> {
+    let missing: Vec<&FaceKey> = faces.filter(|key| cache.face(key).is_none()).collect();
+    match missing.first() {
+        None => Ok(()),
+        Some(first) => Err(PipelineError::ForeignManifest {
+            manifest: manifest.to_path_buf(),
+            cache: cache_path.to_path_buf(),
+            n_missing: missing.len(),
+            first: first.path.to_string(),
+        }),
+    }
+}
+
+/// Decides what is exported. Reads photos only where two faces look alike.
+pub fn plan(
+    cache: &Cache,
+    sources: &ExportSources,
+    options: &ExportOptions,
+    facts: &(dyn Fn(&RefinedSet) -> PersonFacts + Sync),
+    ctx: Ctx<'_>,
+) -> Result<ExportPlan, PipelineError> {
+    let refined: RefineManifest = read_manifest(&sources.refined)?;
+    check_belongs(
+        cache,
+        &sources.cache,
+        &sources.refined,
+        refined.facesets.iter().flat_map(|s| &s.faces),
+    )?;
+    let raw: Option<RawManifest> = sources.raw.as_deref().map(read_manifest).transpose()?;
+    if let (Some(raw), Some(path)) = (&raw, &sources.raw) {
+        check_belongs(cache, &sources.cache, path, raw.singletons.iter())?;
+    }
+    let places: Vec<Vec<SourcePath>> = cache
+        .files()
+        .map(|f| cache.places(&f.path).into_iter().cloned().collect())
+        .collect();
+    let photos: Vec<Photo<'_>> = cache
+        .files()
+        .zip(&places)
+        .map(|(entry, places)| Photo { entry, places })
+        .collect();
+    let threshold = options.candidate_match_threshold;
+    let group = |embeddings: &[&[f32]]| group_orphans(embeddings, threshold, ctx.cancel);
+    let provenance = json!({
+        "tool": concat!("face-sets ", env!("CARGO_PKG_VERSION")),
+        "pack": cache.meta().pack.name,
+        "pack_digest": cache.meta().pack.digest,
+    });
+    let inputs = PlanInputs {
+        photos: &photos,
+        refined: &refined,
+        raw: raw.as_ref(),
+        facts,
+        group_orphans: &group,
+        provenance: &provenance,
+    };
+    let pixels = CachePixels {
+        cache,
+        current_year: ctx.current_year,
+    };
+    let hashed = hash_faces(
+        &faces_to_hash(&inputs, options),
+        &pixels,
+        ctx.progress,
+        ctx.cancel,
+    );
+    if hashed.cancelled {
+        return Err(PipelineError::Interrupted);
+    }
+    for (path, reason) in &hashed.failed {
+        ctx.progress
+            .note(&format!("not compared: {path}: {reason}"));
+    }
+    Ok(faceset_export::plan(&inputs, options, &hashed.hashes)?)
+}
+
+/// Average linkage of faces that belong to no set; groups of one are orphans.
+fn group_orphans(
+    embeddings: &[&[f32]],
+    threshold: faceset_core::CosineDistance,
+    cancel: &CancelToken,
+) -> Vec<Vec<usize>> {
+    let Some(first) = embeddings.first() else {
+        return Vec::new();
+    };
+    let mut rows = Array2::zeros((embeddings.len(), first.len()));
+    for (mut row, values) in rows.rows_mut().into_iter().zip(embeddings) {
+        row.iter_mut().zip(*values).for_each(|(r, v)| *r = *v);
+    }
+    average_linkage(
+        rows.view(),
+        &LinkageOptions::new(threshold),
+        &NoProgress,
+        cancel,
+    )
+    .map(|c| {
+        c.clusters()
+            .map(|m| m.iter().map(|i| *i as usize).collect())
+            .collect()
+    })
+    .unwrap_or_default()
+}
+
+/// Cuts, checks and bundles what the plan says below `out`.
+pub fn apply(
+    plan: &ExportPlan,
+    cache: &Cache,
+    engine: &Engine,
+    out: &Path,
+    ctx: Ctx<'_>,
+) -> Result<ExportReport, PipelineError> {
+    let pixels = CachePixels {
+        cache,
+        current_year: ctx.current_year,
+    };
+    let finder = PackFinder {
+        engine,
+        idle: Mutex::new(Vec::new()),
+    };
+    let report = faceset_export::apply(plan, &pixels, &finder, out, ctx.progress, ctx.cancel)?;
+    if report.cancelled {
+        Err(PipelineError::Interrupted)
+    } else {
+        Ok(report)
+    }
+}
+
+/// Photos through the cache: any place that still holds the embedded bytes.
+struct CachePixels<'a> {
+    cache: &'a Cache,
+    current_year: i32,
+}
+
+impl PixelSource for CachePixels<'_> {
+    fn upright_rgb(&self, path: &SourcePath) -> Result<RgbImage, String> {
+        let canonical = self.cache.canonical(path).unwrap_or(path);
+        photo::load_known(self.cache, canonical, self.current_year)
+    }
+}
+
+/// The pack's detector as self-test; models are handed from one caller to the
+/// next, so there are never more than threads.
+struct PackFinder<'a> {
+    engine: &'a Engine,
+    idle: Mutex<Vec<Analyzer>>,
+}
+
+impl FaceFinder for PackFinder<'_> {
+    fn find(&self, picture: &RgbImage, det_size: u32) -> Result<Vec<BBox>, String> {
+        let taken = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let mut analyzer = match taken {
+            Some(analyzer) => analyzer,
+            None => self
+                .engine
+                .analyzer(Purpose::Detect)
+                .map_err(|e| e.to_string())?,
+        };
+        let found = analyzer
+            .detect_as_seen_at(picture, det_size)
+            .map_err(|e| e.to_string())?;
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(analyzer);
+        Ok(found.into_iter().map(|d| d.bbox).collect())
+    }
+}
