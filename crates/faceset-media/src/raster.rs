@@ -38,10 +38,10 @@ pub(crate) fn decode(
     })
 }
 
+/// Memory only: edges and pixels are checked here, where the refusal can name
+/// the numbers.
 fn image_limits(limits: &DecodeLimits) -> Limits {
-    let mut own = Limits::default();
-    own.max_image_width = Some(limits.max_edge_px);
-    own.max_image_height = Some(limits.max_edge_px);
+    let mut own = Limits::no_limits();
     own.max_alloc = Some(limits.max_alloc_bytes);
     own
 }

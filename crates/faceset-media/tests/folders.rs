@@ -318,7 +318,7 @@ mod unix {
         put(&root, "locked/a.jpg", b"x");
         put(&root, "open/b.jpg", b"x");
         let locked = root.path().join("locked");
-        fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o000)).unwrap();
         // The superuser may look inside all the same.
         let may_look = fs::read_dir(&locked).is_ok();
         let found = scanned(root.path(), &[], false);
