@@ -120,6 +120,19 @@ fn sixteen_bit_pictures_keep_their_high_byte() {
 }
 
 #[test]
+fn float_pictures_are_scaled_from_zero_to_one() {
+    let float: ImageBuffer<Rgb<f32>, _> =
+        ImageBuffer::from_fn(3, 2, |x, _| Rgb([0.5 * x as f32, -1.0, 0.25]));
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    DynamicImage::ImageRgb32F(float)
+        .write_to(&mut bytes, ImageFormat::Tiff)
+        .unwrap();
+    let picture = decoded(bytes.get_ref());
+    assert_eq!(*picture.rgb.get_pixel(1, 1), Rgb([128, 0, 64]));
+    assert_eq!(*picture.rgb.get_pixel(2, 0), Rgb([255, 0, 64]));
+}
+
+#[test]
 fn grey_becomes_three_equal_channels() {
     let grey = GrayImage::from_fn(9, 5, |x, y| Luma([(20 * x + 3 * y) as u8]));
     for kind in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff] {
