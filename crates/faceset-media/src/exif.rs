@@ -6,7 +6,7 @@ use exif::{Context, Exif, In, Reader, Tag, Value};
 
 use crate::date::{self, MIN_CAPTURE_YEAR, Stamp};
 use crate::guard::caught;
-use crate::{Content, Format, jpeg, psd, sniff};
+use crate::{Content, Format, container, jpeg, psd, sniff};
 
 /// When a picture was taken, as far as its EXIF can be believed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -47,7 +47,12 @@ pub(crate) fn read(format: Format, bytes: &[u8]) -> Metadata {
     let outcome = caught(|| match format {
         Format::Jpeg => parse_first(&jpeg::exif_blocks(bytes)),
         Format::Psd => parse_first(&psd::exif_block(bytes).into_iter().collect::<Vec<_>>()),
-        Format::Png | Format::WebP | Format::Tiff | Format::Heic => {
+        Format::Png | Format::WebP => parse_first(
+            &container::exif_block(format, bytes)
+                .into_iter()
+                .collect::<Vec<_>>(),
+        ),
+        Format::Tiff | Format::Heic => {
             settle(reader().read_from_container(&mut Cursor::new(bytes)))
         }
         _ => Metadata::default(),

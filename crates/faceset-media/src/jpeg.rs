@@ -6,6 +6,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
+use crate::container::be16;
 use crate::decode::{DecodeLimits, Decoded};
 use crate::{Format, MediaError};
 
@@ -39,30 +40,96 @@ pub(crate) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Med
         });
     }
 
+    let (rgb, cut) = match pixels(bytes, limits, frame) {
+        // Readers made for cameras' mistakes ignore segments they do not need.
+        Err(MediaError::Damaged { source, .. }) => {
+            let lean = without_metadata(bytes);
+            pixels(&lean, limits, frame).map_err(|_| MediaError::damaged(Format::Jpeg, source))?
+        }
+        other => other?,
+    };
+    let n_filler = filler_rows(&rgb);
+    let cut = cut || !header.ended;
+    if cut && too_little(n_filler, rgb.height()) {
+        return Err(MediaError::NoPixels {
+            format: Format::Jpeg,
+        });
+    }
+    Ok(Decoded {
+        truncated: cut || (n_filler >= FILLER_ROWS && n_filler < rgb.height()),
+        rgb,
+        frames: None,
+    })
+}
+
+/// The pixels, and whether the decoder stopped before their end.
+fn pixels(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    frame: Frame,
+) -> Result<(RgbImage, bool), MediaError> {
+    let damaged = |e| MediaError::damaged(Format::Jpeg, e);
     let options = DecoderOptions::default()
         .set_strict_mode(false)
-        .set_max_width(width as usize)
-        .set_max_height(height as usize)
+        .set_max_width(frame.width.into())
+        .set_max_height(frame.height.into())
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder
-        .decode_headers()
-        .map_err(|e| MediaError::damaged(Format::Jpeg, e))?;
+    decoder.decode_headers().map_err(damaged)?;
     let (width, height) = decoder.dimensions().ok_or(MediaError::NoPixels {
         format: Format::Jpeg,
     })?;
-    limits.check(Format::Jpeg, width as u64, height as u64, 3 + coefficients)?;
+    // The options cap both edges at what was checked above; this repeats the
+    // check for the case that the decoder found a different frame header.
+    limits.check(Format::Jpeg, width as u64, height as u64, 3)?;
     let mut rgb = RgbImage::new(width as u32, height as u32);
-    let truncated = match decoder.decode_into(&mut rgb) {
-        Ok(()) => !header.ended,
-        Err(_) if rgb.iter().any(|v| *v != 0) => true,
-        Err(e) => return Err(MediaError::damaged(Format::Jpeg, e)),
-    };
-    Ok(Decoded {
-        rgb,
-        frames: None,
-        truncated,
-    })
+    match decoder.decode_into(&mut rgb) {
+        Ok(()) => Ok((rgb, false)),
+        Err(_) if rgb.iter().any(|v| *v != 0) => Ok((rgb, true)),
+        Err(e) => Err(damaged(e)),
+    }
+}
+
+/// Rows of exact mid-grey at the bottom that betray a decoder that gave up and
+/// said nothing: one row of blocks. A picture that really ends so is called
+/// truncated by mistake, which costs it a remark and nothing else.
+const FILLER_ROWS: u32 = 8;
+
+/// A cut picture of which at most one row in this many was decoded counts as
+/// having none: no face fits into that. Our choice.
+const MIN_DECODED_SHARE: u32 = 50;
+
+fn too_little(n_filler: u32, height: u32) -> bool {
+    n_filler * MIN_DECODED_SHARE >= (MIN_DECODED_SHARE - 1) * height
+}
+
+/// How many rows at the bottom are exact mid-grey, the decoder's filler.
+fn filler_rows(rgb: &RgbImage) -> u32 {
+    let is_filler = |row: &&[u8]| row.iter().all(|v| *v == 128);
+    rgb.as_raw()
+        .chunks_exact(3 * rgb.width() as usize)
+        .rev()
+        .take_while(is_filler)
+        .count() as u32
+}
+
+/// The file without comments and application segments: nothing that the pixels
+/// need, except that a whole Adobe segment says how colours are coded.
+fn without_metadata(bytes: &[u8]) -> Vec<u8> {
+    let mut lean = bytes.get(..2).unwrap_or_default().to_vec();
+    for segment in segments(bytes) {
+        let adobe = segment.marker == 0xEE
+            && segment.payload.len() >= 12
+            && segment.payload.starts_with(b"Adobe");
+        let needed = adobe || !matches!(segment.marker, 0xE0..=0xEF | 0xFE);
+        if needed {
+            lean.extend_from_slice(&bytes[segment.start..segment.end]);
+        }
+        if segment.marker == 0xDA {
+            lean.extend_from_slice(&bytes[segment.end..]);
+        }
+    }
+    lean
 }
 
 /// The payloads of all EXIF segments, in file order, without their signature.
@@ -93,32 +160,23 @@ struct Header<'a> {
 impl<'a> Header<'a> {
     fn read(bytes: &'a [u8]) -> Self {
         let mut header = Self::default();
-        let mut at = 2;
-        while let Some(found) = next_marker(bytes, at) {
-            let (marker, body) = found;
-            // Markers without a body.
-            if matches!(marker, 0x01 | 0xD0..=0xD8) {
-                at = body;
-                continue;
-            }
-            let Some(len) = bytes
-                .get(body..body + 2)
-                .map(|b| usize::from(u16::from_be_bytes([b[0], b[1]])))
-            else {
-                break;
-            };
-            let end = (body + len.max(2)).min(bytes.len());
-            let payload = bytes.get(body + 2..end).unwrap_or_default();
+        for Segment {
+            marker,
+            payload,
+            end,
+            ..
+        } in segments(bytes)
+        {
             match marker {
-                0xD9 => break,
                 0xDA => {
-                    header.scan_len = bytes.len() - end;
-                    header.ended = bytes[end..].windows(2).any(|w| w == [0xFF, 0xD9]);
-                    // Two bytes of end marker are no picture data.
-                    if bytes[end..].starts_with(&[0xFF, 0xD9]) {
-                        header.scan_len = 0;
-                    }
-                    break;
+                    let scan = &bytes[end..];
+                    // An end marker alone is no picture data.
+                    header.scan_len = if scan.starts_with(&[0xFF, 0xD9]) {
+                        0
+                    } else {
+                        scan.len()
+                    };
+                    header.ended = scan.windows(2).any(|w| w == [0xFF, 0xD9]);
                 }
                 0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
                     if let [_, h1, h0, w1, w0, n_components, ..] = *payload {
@@ -133,18 +191,88 @@ impl<'a> Header<'a> {
                 0xE1 => header.exif.extend(payload.strip_prefix(b"Exif\0\0")),
                 _ => {}
             }
-            at = end;
         }
         header
     }
 }
 
-/// The next marker code at or after `at` and where its body begins; stray bytes
-/// between segments are skipped, as every reader does.
-fn next_marker(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
-    let rest = bytes.get(at..)?;
-    let found = rest
-        .windows(2)
-        .position(|w| w[0] == 0xFF && !matches!(w[1], 0x00 | 0xFF))?;
-    Some((rest[found + 1], at + found + 2))
+/// A marker with a body.
+struct Segment<'a> {
+    marker: u8,
+    /// Where the marker begins and the body ends, clamped to the file.
+    start: usize,
+    end: usize,
+    payload: &'a [u8],
+}
+
+/// The segments up to and with the first start-of-scan. Stray bytes between
+/// them are skipped, as every reader does; no length is trusted.
+fn segments(bytes: &[u8]) -> impl Iterator<Item = Segment<'_>> {
+    let mut at = 2;
+    let mut over = false;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = bytes.get(at..).filter(|_| !over)?;
+            let found = rest
+                .windows(2)
+                .position(|w| w[0] == 0xFF && !matches!(w[1], 0x00 | 0xFF))?;
+            let start = at + found;
+            let marker = bytes[start + 1];
+            let body = start + 2;
+            match marker {
+                // Markers without a body.
+                0x01 | 0xD0..=0xD8 => {
+                    at = body;
+                    continue;
+                }
+                0xD9 => return None,
+                _ => {}
+            }
+            let len = usize::from(be16(bytes, body)?).max(2);
+            let end = (body + len).min(bytes.len());
+            at = end;
+            over = marker == 0xDA;
+            return Some(Segment {
+                marker,
+                start,
+                end,
+                payload: bytes.get(body + 2..end).unwrap_or_default(),
+            });
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    #[test]
+    fn one_row_in_fifty_is_too_little_and_more_is_kept() {
+        assert!(too_little(98, 100));
+        assert!(!too_little(97, 100));
+        assert!(too_little(65_535, 65_535));
+    }
+
+    #[test]
+    fn filler_is_counted_from_the_bottom_and_must_be_exact() {
+        let picture = |clear_from: u32| {
+            RgbImage::from_fn(5, 20, |x, y| {
+                let green = if y < clear_from && x == 4 { 127 } else { 128 };
+                Rgb([128, green, 128])
+            })
+        };
+        assert_eq!(filler_rows(&picture(13)), 7);
+        assert_eq!(filler_rows(&picture(0)), 20);
+        assert_eq!(filler_rows(&picture(20)), 0);
+    }
+
+    #[test]
+    fn markers_with_absurd_lengths_are_clamped_to_the_file() {
+        let bytes = b"\xFF\xD8\xFF\xE1\xFF\xFFExif\0\0II*\0";
+        assert_eq!(exif_blocks(bytes), [b"II*\0"]);
+        let zero_length = b"\xFF\xD8\xFF\xE1\0\0\xFF\xC0\0\x0B\x08\0\x07\0\x05\x01\x01\x11\0";
+        let frame = Header::read(zero_length).frame.unwrap();
+        assert_eq!((frame.width, frame.height, frame.n_components), (5, 7, 1));
+    }
 }

@@ -6,11 +6,12 @@
 //! Leaves to others: faces, crops, resizing, caches, and what to do about a
 //! picture that could not be read.
 
+mod container;
 mod date;
 mod decode;
 mod error;
 mod exif;
-mod frames;
+
 mod guard;
 mod heic;
 mod jpeg;

@@ -6,6 +6,7 @@
 
 use image::RgbImage;
 
+use crate::container::{be16, be32};
 use crate::decode::{DecodeLimits, Decoded};
 use crate::{Format, MediaError};
 
@@ -281,14 +282,6 @@ fn unpack(mut packed: &[u8], row_bytes: usize, row: &mut Vec<u8>) -> Option<()> 
 fn section(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let len = be32(bytes, 0)? as usize;
     bytes[4..].split_at_checked(len)
-}
-
-fn be16(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
-fn be32(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 fn cut_off() -> MediaError {

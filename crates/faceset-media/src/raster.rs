@@ -6,7 +6,7 @@ use image::error::{ImageError, LimitErrorKind};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::decode::{DecodeLimits, Decoded};
-use crate::{Format, MediaError, frames, pixels};
+use crate::{Format, MediaError, container, pixels};
 
 /// Decodes the first picture of the file, not yet upright.
 pub(crate) fn decode(
@@ -15,6 +15,9 @@ pub(crate) fn decode(
     bytes: &[u8],
     limits: &DecodeLimits,
 ) -> Result<Decoded, MediaError> {
+    if let Some((width, height)) = container::stated_size(format, bytes) {
+        limits.check(format, width, height, 3)?;
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), kind);
     reader.limits(image_limits(limits));
     let mut decoder = reader
@@ -30,15 +33,15 @@ pub(crate) fn decode(
     let picture = DynamicImage::from_decoder(decoder).map_err(|e| explain(format, limits, e))?;
     Ok(Decoded {
         rgb: pixels::to_rgb8(picture),
-        frames: frames::count(format, bytes),
+        frames: container::count(format, bytes),
         truncated: false,
     })
 }
 
+/// Memory only: edges and pixels are checked here, where the refusal can name
+/// the numbers.
 fn image_limits(limits: &DecodeLimits) -> Limits {
-    let mut own = Limits::default();
-    own.max_image_width = Some(limits.max_edge_px);
-    own.max_image_height = Some(limits.max_edge_px);
+    let mut own = Limits::no_limits();
     own.max_alloc = Some(limits.max_alloc_bytes);
     own
 }

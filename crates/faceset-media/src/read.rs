@@ -82,3 +82,23 @@ fn read_error(path: &Path, source: std::io::Error) -> MediaError {
         _ => MediaError::Io { path, source },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_refusals_become_outcomes_with_the_path() {
+        let of = |kind| read_error(Path::new("/a/b.jpg"), std::io::Error::from(kind));
+        assert!(matches!(
+            of(ErrorKind::NotFound),
+            MediaError::Vanished { .. }
+        ));
+        assert!(matches!(
+            of(ErrorKind::PermissionDenied),
+            MediaError::Denied { .. }
+        ));
+        let other = of(ErrorKind::TimedOut);
+        assert_eq!(other.one_line(), "read /a/b.jpg: timed out");
+    }
+}

@@ -367,3 +367,53 @@ fn explain(error: &ignore::Error) -> (Option<PathBuf>, SkipReason) {
         other => (None, SkipReason::Unreadable(other.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Error, ErrorKind};
+
+    /// A test that runs as the superuser cannot make an unreadable folder, so
+    /// the walker's error is made by hand.
+    #[test]
+    fn the_walkers_errors_keep_their_path_and_say_why() {
+        let nested = |kind| ignore::Error::WithDepth {
+            depth: 2,
+            err: Box::new(ignore::Error::WithPath {
+                path: PathBuf::from("/a/private"),
+                err: Box::new(ignore::Error::Io(Error::from(kind))),
+            }),
+        };
+        let (path, reason) = explain(&nested(ErrorKind::PermissionDenied));
+        assert_eq!(path.as_deref(), Some(Path::new("/a/private")));
+        assert_eq!(reason.key(), "unreadable");
+        assert!(reason.to_string().contains("permission denied"), "{reason}");
+        assert_eq!(
+            explain(&nested(ErrorKind::NotFound)).1,
+            SkipReason::Vanished
+        );
+        let around = ignore::Error::Loop {
+            ancestor: PathBuf::from("/a"),
+            child: PathBuf::from("/a/b"),
+        };
+        assert_eq!(
+            explain(&around),
+            (Some(PathBuf::from("/a/b")), SkipReason::LinkLoop)
+        );
+    }
+
+    #[test]
+    fn no_extension_is_both_a_pictures_and_never_opened() {
+        for (_, list) in NEVER {
+            for extension in *list {
+                assert_eq!(*extension, extension.to_ascii_lowercase());
+                assert!(
+                    Format::ALL
+                        .iter()
+                        .all(|f| !f.extensions().contains(extension)),
+                    "{extension}"
+                );
+            }
+        }
+    }
+}

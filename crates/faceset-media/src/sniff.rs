@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::container::{be16, be32, le16, le32};
+
 /// Bytes from the start of a file that [`sniff`] needs to see everything.
 pub const SNIFF_BYTES: usize = 512;
 
@@ -300,21 +302,19 @@ fn tiff_like(start: &[u8]) -> Option<Content> {
 fn first_ifd_is_a_preview(start: &[u8], little: bool) -> bool {
     const NEW_SUBFILE_TYPE: u16 = 0x00FE;
     const DNG_VERSION: u16 = 0xC612;
-    let u16_at = |at: usize| {
-        let b: [u8; 2] = start.get(at..at.checked_add(2)?)?.try_into().ok()?;
-        Some(if little {
-            u16::from_le_bytes(b)
+    let u16_at = |at| {
+        if little {
+            le16(start, at)
         } else {
-            u16::from_be_bytes(b)
-        })
+            be16(start, at)
+        }
     };
-    let u32_at = |at: usize| {
-        let b: [u8; 4] = start.get(at..at.checked_add(4)?)?.try_into().ok()?;
-        Some(if little {
-            u32::from_le_bytes(b)
+    let u32_at = |at| {
+        if little {
+            le32(start, at)
         } else {
-            u32::from_be_bytes(b)
-        })
+            be32(start, at)
+        }
     };
     let Some(ifd) = u32_at(4).map(|o| o as usize) else {
         return false;
