@@ -22,6 +22,9 @@ use serde_json::{Value, json};
 
 use crate::{Ctx, Engine, PipelineError, photo};
 
+/// What is known of the person of a set: consent and birth date.
+pub type FactsOf<'a> = &'a (dyn Fn(&RefinedSet) -> PersonFacts + Sync + 'a);
+
 /// Where the sets come from.
 #[derive(Debug, Clone)]
 pub struct ExportSources {
@@ -73,7 +76,7 @@ pub fn plan(
     cache: &Cache,
     sources: &ExportSources,
     options: &ExportOptions,
-    facts: &(dyn Fn(&RefinedSet) -> PersonFacts + Sync),
+    facts: FactsOf<'_>,
     ctx: Ctx<'_>,
 ) -> Result<ExportPlan, PipelineError> {
     let refined: RefineManifest = read_manifest(&sources.refined)?;

@@ -17,6 +17,8 @@ pub mod materialize;
 mod ordered;
 mod photo;
 pub mod refine;
+pub mod sort;
+pub mod why;
 
 pub use ctx::Ctx;
 pub use engine::{Engine, PackChoice};

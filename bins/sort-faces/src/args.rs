@@ -1,0 +1,104 @@
+//! Flags that several commands share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use faceset_core::CosineDistance;
+use faceset_pipeline::PackChoice;
+use faceset_pipeline::materialize::LinkMode;
+use faceset_quality::Gates;
+
+/// Where models and runtime come from.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Models")]
+pub(crate) struct EngineArgs {
+    /// Model pack: a name (buffalo_l, buffalo_m, buffalo_s, antelopev2, faceplugin) or a pack file
+    /// [default: buffalo_l when its files are found, else faceplugin]
+    #[arg(
+        long,
+        visible_alias = "model",
+        value_name = "NAME|FILE",
+        env = "FACE_SETS_PACK"
+    )]
+    pack: Option<String>,
+    /// Folder that holds model packs, searched before the usual places; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model_root: Vec<PathBuf>,
+    /// ONNX Runtime library to load
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ort_lib: Option<PathBuf>,
+    /// Worker threads [default: one a core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+}
+
+impl EngineArgs {
+    pub(crate) fn choice(&self) -> PackChoice {
+        match &self.pack {
+            None => PackChoice::Default,
+            Some(text) if text.ends_with(".toml") || text.contains(['/', '\\']) => {
+                PackChoice::File(text.into())
+            }
+            Some(name) => PackChoice::Named(name.clone()),
+        }
+    }
+
+    pub(crate) fn jobs(&self) -> Option<usize> {
+        self.jobs.map(usize::from)
+    }
+}
+
+/// How photos get into folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Link {
+    /// Copies
+    Copy,
+    /// Hard links (a copy where that is impossible)
+    Hard,
+    /// Symbolic links
+    Sym,
+    /// No photos, only the manifest
+    None,
+}
+
+impl From<Link> for LinkMode {
+    fn from(link: Link) -> Self {
+        match link {
+            Link::Copy => Self::Copy,
+            Link::Hard => Self::Hard,
+            Link::Sym => Self::Sym,
+            Link::None => Self::None,
+        }
+    }
+}
+
+/// The quality gates of refine and of everything that makes sets.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Quality gates")]
+pub(crate) struct GateArgs {
+    /// Shortest box edge in pixels; equal is kept
+    #[arg(long, value_name = "PX", default_value_t = 90.0)]
+    min_short: f32,
+    /// Smallest Laplacian variance; equal is kept
+    #[arg(long, value_name = "VARIANCE", default_value_t = 40.0)]
+    min_blur: f32,
+    /// Smallest detector score; equal is kept
+    #[arg(long, value_name = "SCORE", default_value_t = 0.6)]
+    min_det_score: f32,
+}
+
+impl GateArgs {
+    pub(crate) fn gates(&self) -> anyhow::Result<Gates> {
+        Ok(Gates::new(
+            self.min_short,
+            self.min_blur,
+            self.min_det_score,
+        )?)
+    }
+}
+
+/// Parses a cosine distance; clap shows the error with the flag's name.
+pub(crate) fn distance(text: &str) -> Result<CosineDistance, String> {
+    text.parse()
+        .map_err(|e: faceset_core::ValueError| e.to_string())
+}

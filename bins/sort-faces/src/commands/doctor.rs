@@ -1,0 +1,152 @@
+//! `doctor`: what is there, what is missing, how to mend it.
+
+use std::path::PathBuf;
+
+use faceset_cli::{Context, Exit, Report};
+use faceset_infer::{Pack, Purpose, Runtime, find_library};
+use faceset_pipeline::{Engine, PackChoice};
+use serde::Serialize;
+
+use super::json;
+use crate::args::EngineArgs;
+use crate::session::for_people;
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folder whose disk is checked
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+/// One finding.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: String,
+    ok: bool,
+    /// Needed for the main job, not only useful.
+    needed: bool,
+    detail: String,
+}
+
+/// Runs it.
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
+    let mut findings = Vec::new();
+    let roots = context.home.model_roots(&args.engine.model_root);
+    let libraries = context
+        .home
+        .library_candidates(args.engine.ort_lib.as_deref());
+    let runtime = find_library(&libraries);
+    findings.push(match &runtime {
+        None => Finding {
+            what: "runtime library".to_owned(),
+            ok: false,
+            needed: true,
+            detail: "none found; run `cargo xtask setup`, or name one with --ort-lib".to_owned(),
+        },
+        Some(path) => match Runtime::load(path) {
+            Ok(loaded) => Finding {
+                what: "runtime library".to_owned(),
+                ok: true,
+                needed: true,
+                detail: format!("{}, {}", path.display(), loaded.build_info()),
+            },
+            Err(error) => Finding {
+                what: "runtime library".to_owned(),
+                ok: false,
+                needed: true,
+                detail: error.to_string(),
+            },
+        },
+    });
+    findings.push(Finding {
+        what: "execution providers".to_owned(),
+        ok: runtime.is_some(),
+        needed: true,
+        detail: "cpu, one single-threaded session a worker".to_owned(),
+    });
+    for name in Pack::built_in_names() {
+        let located = Pack::built_in(name).and_then(|pack| pack.locate(&roots));
+        findings.push(match located {
+            Ok(pack) => Finding {
+                what: format!("pack {name}"),
+                ok: true,
+                needed: false,
+                detail: format!(
+                    "{}; {}{}",
+                    pack.models.values().next().map_or_else(String::new, |m| {
+                        m.path.parent().unwrap_or(&m.path).display().to_string()
+                    }),
+                    pack.pack.licence,
+                    if pack.can_enrich() {
+                        ""
+                    } else {
+                        "; without landmark models"
+                    }
+                ),
+            },
+            Err(error) => Finding {
+                what: format!("pack {name}"),
+                ok: false,
+                needed: false,
+                detail: error.to_string(),
+            },
+        });
+    }
+    findings.push(default_pack(args, &roots, &libraries));
+    let ready = findings.iter().all(|f| f.ok || !f.needed);
+    let text: Vec<String> = findings
+        .iter()
+        .map(|f| {
+            let mark = match (f.ok, f.needed) {
+                (true, _) => "ok     ",
+                (false, true) => "MISSING",
+                (false, false) => "absent ",
+            };
+            format!("{mark} {}: {}", f.what, f.detail)
+        })
+        .collect();
+    let verdict = if ready {
+        "ready"
+    } else {
+        "not ready: mend what is MISSING"
+    };
+    Ok(Report {
+        text: format!("{}\n{verdict}", text.join("\n")),
+        json: json(
+            "doctor",
+            &serde_json::json!({"ready": ready, "findings": findings}),
+        ),
+        exit: if ready { Exit::Ok } else { Exit::Error },
+    })
+}
+
+/// Loads the models that a run would use.
+fn default_pack(args: &Args, roots: &[PathBuf], libraries: &[PathBuf]) -> Finding {
+    let choice = args.engine.choice();
+    let chosen = match &choice {
+        PackChoice::Default => "pack in use".to_owned(),
+        PackChoice::Named(name) => format!("pack in use ({name})"),
+        PackChoice::File(path) => format!("pack in use ({})", path.display()),
+    };
+    let loaded = Engine::open(&choice, roots, libraries).and_then(|engine| {
+        engine.analyzer(Purpose::All)?;
+        Ok(engine.pack().pack.title.clone())
+    });
+    match loaded {
+        Ok(title) => Finding {
+            what: chosen,
+            ok: true,
+            needed: true,
+            detail: format!("{title}, models load"),
+        },
+        Err(error) => Finding {
+            what: chosen,
+            ok: false,
+            needed: true,
+            detail: for_people(error).to_string(),
+        },
+    }
+}

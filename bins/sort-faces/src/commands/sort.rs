@@ -1,0 +1,128 @@
+//! `sort`: the main job.
+
+use std::path::PathBuf;
+
+use faceset_cli::{Context, Report};
+use faceset_core::CosineDistance;
+use faceset_export::PersonFacts;
+use faceset_media::ScanOptions;
+use faceset_pipeline::cluster::ClusterOptions;
+use faceset_pipeline::embed::{self, EmbedOptions};
+use faceset_pipeline::sort::{self, Layout, SortOptions, SortReport};
+
+use super::export_swap::ExportArgs;
+use super::refine::RefineArgs;
+use super::{count, json};
+use crate::args::{EngineArgs, Link, distance};
+use crate::session::{engine, for_people, with_ctx};
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folder of photos
+    src: PathBuf,
+    /// Folder for everything that comes out
+    pub(crate) out: PathBuf,
+    /// Leave out what matches, e.g. '**/thumbs/**'; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Follow symbolic links
+    #[arg(long)]
+    follow_symlinks: bool,
+    /// How photos get into the folders
+    #[arg(long, value_enum, default_value = "copy")]
+    link: Link,
+    /// Cut of the raw grouping; equal stays apart
+    #[arg(long, value_name = "DISTANCE", default_value = "0.55", value_parser = distance)]
+    threshold: CosineDistance,
+    /// refine: faces farther from the centroid are dropped; equal is kept
+    #[arg(long, value_name = "DISTANCE", default_value = "0.55", value_parser = distance)]
+    refine_outlier_threshold: CosineDistance,
+    /// export: faces farther from the centroid are dropped; equal is kept
+    #[arg(long, value_name = "DISTANCE", default_value = "0.45", value_parser = distance)]
+    export_outlier_threshold: CosineDistance,
+    #[command(flatten)]
+    refine: RefineArgs,
+    #[command(flatten)]
+    export: ExportArgs,
+    /// Say what would be read, write nothing
+    #[arg(short = 'n', long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+/// Runs it.
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
+    let layout = Layout::new(&args.out);
+    let options = SortOptions {
+        embed: EmbedOptions {
+            scan: ScanOptions::new(&args.exclude, args.follow_symlinks)?,
+            ..EmbedOptions::new(vec![args.src.clone()], layout.cache())
+        },
+        cluster: ClusterOptions {
+            threshold: args.threshold,
+            link: args.link.into(),
+        },
+        refine: args
+            .refine
+            .options(args.link, args.refine_outlier_threshold)?,
+        export: args.export.options(args.export_outlier_threshold)?,
+    };
+    let jobs = args.engine.jobs();
+    if args.dry_run {
+        let plan =
+            with_ctx(context, jobs, |ctx| embed::plan(&options.embed, ctx)).map_err(for_people)?;
+        let text = format!(
+            "{} seen: {} known, {} would be read, {} left out; then cluster, refine, dedup and export-swap below {}",
+            plan.seen,
+            plan.known,
+            plan.to_read.len(),
+            plan.skipped.values().sum::<usize>(),
+            args.out.display()
+        );
+        return Ok(Report::done(text, json("sort", &plan)));
+    }
+    let engine = engine(&args.engine, context)?;
+    let report = with_ctx(context, jobs, |ctx| {
+        sort::run(&options, &layout, &engine, &|_| PersonFacts::default(), ctx)
+    })
+    .map_err(for_people)?;
+    Ok(Report::done(text(&report, &layout), json("sort", &report)))
+}
+
+fn text(report: &SortReport, layout: &Layout) -> String {
+    let exported: Vec<String> = report
+        .export
+        .sets
+        .iter()
+        .filter(|s| s.n_exported > 0)
+        .map(|s| format!("{} ({})", s.name, count(s.n_exported, "face", "faces")))
+        .collect();
+    let lines = [
+        format!(
+            "photos    {}",
+            super::embed::text(&report.embed).replace('\n', "\n          ")
+        ),
+        format!("people    {}", super::cluster::text(&report.cluster)),
+        format!("sets      {}", super::refine::text(&report.refine)),
+        format!(
+            "copies    {} of identical files, {} of look-alike faces",
+            count(report.dedup.byte_groups, "group", "groups"),
+            count(report.dedup.visual_groups, "group", "groups")
+        ),
+        format!(
+            "exported  {}",
+            if exported.is_empty() {
+                "nothing: no set was large enough".to_owned()
+            } else {
+                exported.join(", ")
+            }
+        ),
+        String::new(),
+        format!("people by folder   {}", layout.raw().display()),
+        format!("good faces         {}", layout.refined().display()),
+        format!("swap-ready sets    {}", layout.swap_ready().display()),
+    ];
+    lines.join("\n")
+}

@@ -1,0 +1,91 @@
+//! `sort-faces`: photos in, facesets out, one sub-command a step.
+
+mod args;
+mod commands;
+mod session;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use faceset_cli::GlobalArgs;
+
+/// Finds every face in a photo collection, groups faces by person and exports
+/// clean per-person sets. Originals are never changed, nothing leaves this machine.
+#[derive(Debug, Parser)]
+#[command(name = "sort-faces", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole chain: a folder of photos in, sorted people, sets and a contact sheet out
+    Sort(commands::sort::Args),
+    /// Find and embed every face below SRC into CACHE (resumes where it stopped)
+    Embed(commands::embed::Args),
+    /// Add landmarks and head pose to every face in CACHE
+    Enrich(commands::enrich::Args),
+    /// Group all faces by person into folders: person_NNN, _singletons, _noface
+    Cluster(commands::cluster::Args),
+    /// Make numbered sets of good faces (renumbers: for fresh results only)
+    Refine(commands::refine::Args),
+    /// Report byte-identical photos and look-alike faces
+    Dedup(commands::dedup::Args),
+    /// Export sets as one-face PNGs and .fsz bundles
+    ExportSwap(commands::export_swap::Args),
+    /// Say for one photo or face which gates it passed and who is nearest
+    Why(commands::why::Args),
+    /// Say what is installed, what is missing and how to mend it
+    Doctor(commands::doctor::Args),
+    /// Print a completion script for a shell
+    Completions(commands::completions::Args),
+}
+
+fn main() -> ExitCode {
+    session::quiet_decoder_panics();
+    faceset_cli::run(
+        |cli: &Cli| &cli.global,
+        |cli| log_place(&cli.command),
+        |cli, context| match cli.command {
+            Command::Sort(args) => commands::sort::run(&args, context),
+            Command::Embed(args) => commands::embed::run(&args, context),
+            Command::Enrich(args) => commands::enrich::run(&args, context),
+            Command::Cluster(args) => commands::cluster::run(&args, context),
+            Command::Refine(args) => commands::refine::run(&args, context),
+            Command::Dedup(args) => commands::dedup::run(&args, context),
+            Command::ExportSwap(args) => commands::export_swap::run(&args, context),
+            Command::Why(args) => commands::why::run(&args, context),
+            Command::Doctor(args) => commands::doctor::run(&args, context),
+            Command::Completions(args) => Ok(commands::completions::run::<Cli>(&args)),
+        },
+    )
+}
+
+/// Folder and name of the log of steps that take long.
+fn log_place(command: &Command) -> Option<(PathBuf, &'static str)> {
+    let logs = || PathBuf::from("work").join("logs");
+    match command {
+        Command::Sort(args) if !args.dry_run => Some((args.out.join("work").join("logs"), "sort")),
+        Command::Embed(args) if !args.dry_run => Some((logs(), "embed")),
+        Command::Enrich(args) if !args.dry_run => Some((logs(), "enrich")),
+        Command::Cluster(args) if !args.dry_run => Some((logs(), "cluster")),
+        Command::Refine(args) if !args.dry_run => Some((logs(), "refine")),
+        Command::Dedup(args) if !args.dry_run => Some((logs(), "dedup")),
+        Command::ExportSwap(args) if !args.dry_run => Some((logs(), "export-swap")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,162 @@
+//! `sort`: the whole chain from a folder of photos to swap-ready sets.
+
+use std::path::{Path, PathBuf};
+
+use faceset_export::{ExportOptions, ExportReport};
+use serde::Serialize;
+
+use crate::cluster::{self, ClusterOptions, ClusterReport, load_cache};
+use crate::dedup::{self, DedupReport};
+use crate::embed::{self, EmbedOptions, EmbedReport};
+use crate::enrich::{self, EnrichReport};
+use crate::export::{self, ExportSources, FactsOf};
+use crate::refine::{self, RefineOptions, RefineReport};
+use crate::{Ctx, Engine, PipelineError};
+
+/// Where a chain puts things below its output folder.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The output folder.
+    pub out: PathBuf,
+}
+
+impl Layout {
+    /// Layout below `out`.
+    pub fn new(out: &Path) -> Self {
+        Self {
+            out: out.to_path_buf(),
+        }
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> PathBuf {
+        self.out.join("work").join("cache").join("faces.npz")
+    }
+
+    /// Everybody: the output of `cluster`.
+    pub fn raw(&self) -> PathBuf {
+        self.out.join("raw_full")
+    }
+
+    /// Good faces: the output of `refine`.
+    pub fn refined(&self) -> PathBuf {
+        self.out.join("facesets_full")
+    }
+
+    /// The output of `export-swap`.
+    pub fn swap_ready(&self) -> PathBuf {
+        self.out.join("facesets_swap_ready")
+    }
+
+    /// The contact sheet.
+    pub fn index(&self) -> PathBuf {
+        self.out.join("index.html")
+    }
+
+    /// Logs.
+    pub fn logs(&self) -> PathBuf {
+        self.out.join("work").join("logs")
+    }
+}
+
+/// Options of the whole chain.
+#[derive(Debug, Clone)]
+pub struct SortOptions {
+    /// What to embed; `cache` is replaced by the layout's.
+    pub embed: EmbedOptions,
+    /// How to group.
+    pub cluster: ClusterOptions,
+    /// How to make sets.
+    pub refine: RefineOptions,
+    /// How to export them.
+    pub export: ExportOptions,
+}
+
+/// What every step of the chain did.
+#[derive(Debug, Clone, Serialize)]
+pub struct SortReport {
+    /// `embed`.
+    pub embed: EmbedReport,
+    /// `enrich`: faces of earlier runs without landmarks.
+    pub enrich: EnrichReport,
+    /// `cluster`.
+    pub cluster: ClusterReport,
+    /// `refine`.
+    pub refine: RefineReport,
+    /// `dedup`.
+    pub dedup: DedupReport,
+    /// `export-swap`.
+    pub export: ExportReport,
+}
+
+/// Runs embed (with landmarks), enrich, cluster, refine, dedup and export-swap.
+/// Every step resumes; a second run over unchanged photos rewrites nothing.
+pub fn run(
+    options: &SortOptions,
+    layout: &Layout,
+    engine: &Engine,
+    facts: FactsOf<'_>,
+    ctx: Ctx<'_>,
+) -> Result<SortReport, PipelineError> {
+    let cache_path = layout.cache();
+    let embed = EmbedOptions {
+        cache: cache_path.clone(),
+        with_landmarks: true,
+        ..options.embed.clone()
+    };
+    refuse_nesting(&embed.sources, &layout.out)?;
+    let embed = embed::run(&embed, engine, ctx)?;
+    let enrich = enrich::run(&cache_path, engine, ctx)?;
+    let cache = load_cache(&cache_path, ctx)?;
+    let raw = cluster::plan(&cache, &cache_path, &options.cluster, ctx)?;
+    let cluster = cluster::apply(&raw, &layout.raw(), ctx)?;
+    let refined = refine::plan(&cache, &cache_path, &options.refine, ctx)?;
+    let refine = refine::apply(&refined, &layout.refined(), ctx)?;
+    let (duplicates, failed) =
+        dedup::find(&cache, &cache_path, &options.export.near_duplicates, ctx)?;
+    let dedup = dedup::write(&duplicates, failed, &cache_path)?;
+    let sources = ExportSources {
+        cache: cache_path,
+        refined: layout.refined().join(refine::MANIFEST),
+        raw: Some(layout.raw().join(cluster::MANIFEST)),
+    };
+    let plan = export::plan(&cache, &sources, &options.export, facts, ctx)?;
+    let export = export::apply(&plan, &cache, engine, &layout.swap_ready(), ctx)?;
+    Ok(SortReport {
+        embed,
+        enrich,
+        cluster,
+        refine,
+        dedup,
+        export,
+    })
+}
+
+/// An output folder inside a source would be embedded by the next run.
+fn refuse_nesting(sources: &[PathBuf], out: &Path) -> Result<(), PipelineError> {
+    let absolute = |p: &Path| std::path::absolute(p).map_err(PipelineError::io("find", p));
+    let out = absolute(out)?;
+    for source in sources {
+        if out.starts_with(absolute(source)?) {
+            return Err(PipelineError::Options(format!(
+                "the output {} lies inside the photos {}; choose a folder beside them",
+                out.display(),
+                source.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_inside_the_photos_is_refused_and_one_beside_them_is_not() {
+        let photos = [PathBuf::from("/photos")];
+        assert!(refuse_nesting(&photos, Path::new("/photos/out")).is_err());
+        assert!(refuse_nesting(&photos, Path::new("/photos")).is_err());
+        assert!(refuse_nesting(&photos, Path::new("/photos-sorted")).is_ok());
+    }
+}
