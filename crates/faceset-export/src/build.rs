@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::ExportError;
-use crate::bundle::{LARGE_BUNDLE_BYTES, hash_file, write_bundle};
+use crate::bundle::{hash_file, size_warning, write_bundle};
 use crate::pictures::{FaceFinder, PixelSource, open_first};
 use crate::plan::{ExportPlan, PlannedFace, SetKind, SetPlan, sort_dropped};
 use crate::select::dropped;
@@ -262,13 +262,7 @@ impl Built {
             let faces = &self.set.faces[..n];
             let path = folder.join(&file);
             let bundle = write_bundle(&path, &set.name, set.label.as_deref(), faces, faces_dir)?;
-            if bundle.bytes > LARGE_BUNDLE_BYTES {
-                self.warnings.push(format!(
-                    "{file} has {} MB; roop may refuse bundles above {} MB, use the top bundle",
-                    bundle.bytes / 1_000_000,
-                    LARGE_BUNDLE_BYTES / 1_000_000
-                ));
-            }
+            self.warnings.extend(size_warning(&bundle));
             self.set.bundles.push(bundle);
         }
         Ok(())

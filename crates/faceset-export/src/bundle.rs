@@ -21,7 +21,19 @@ use crate::ExportError;
 
 /// Bundles above this size get a warning: users report that roop refuses sets
 /// of 100 to 200 MB as "not a zip".
-pub(crate) const LARGE_BUNDLE_BYTES: u64 = 100_000_000;
+const LARGE_BUNDLE_BYTES: u64 = 100_000_000;
+
+/// A line for people when a bundle is larger than roop is known to take.
+pub(crate) fn size_warning(bundle: &Bundle) -> Option<String> {
+    (bundle.bytes > LARGE_BUNDLE_BYTES).then(|| {
+        format!(
+            "{} has {} MB; roop may refuse bundles above {} MB, use the top bundle",
+            bundle.file,
+            bundle.bytes.div_ceil(1_000_000),
+            LARGE_BUNDLE_BYTES / 1_000_000
+        )
+    })
+}
 
 /// Writes a bundle of the first faces of a set, opens it again and checks it.
 ///
@@ -136,4 +148,84 @@ fn file_name(path: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use faceset_core::BBox;
+    use faceset_core::manifest::ScoreParts;
+
+    fn face(png: &str, bytes: &[u8]) -> ExportedFace {
+        let bbox: BBox = [1.0, 2.0, 3.0, 5.0].into();
+        ExportedFace {
+            rank: 1,
+            png: png.to_owned(),
+            png_sha256: hash_bytes(bytes),
+            key: faceset_core::FaceKey {
+                path: "/secret/place.jpg".into(),
+                sha256: hash_bytes(b""),
+                bbox,
+            },
+            places: Vec::new(),
+            composite: 0.5,
+            parts: ScoreParts::default(),
+            distance: 0.1,
+            crop: bbox,
+            upscale: 1.0,
+            pad_ratio: 0.5,
+            masked: false,
+            verified: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_bundle_that_holds_other_bytes_or_names_fails_its_check() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("0001.png"), b"one").unwrap();
+        std::fs::write(dir.path().join("0002.png"), b"two").unwrap();
+        let faces = [face("0001.png", b"one"), face("0002.png", b"two")];
+        let path = dir.path().join("s.fsz");
+        let bundle = write_bundle(&path, "faceset_001", None, &faces, dir.path()).unwrap();
+        assert_eq!((bundle.file.as_str(), bundle.n_faces), ("s.fsz", 2));
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(6).any(|w| w == b"secret"));
+        let check = |faces: &[ExportedFace]| check_bundle(&path, faces).map_err(|e| e.to_string());
+        check(&faces).unwrap();
+        assert!(check(&faces[..1]).unwrap_err().contains("3 entries"));
+        let renamed = [face("0001.png", b"one"), face("0003.png", b"two")];
+        assert!(check(&renamed).unwrap_err().contains("not 0003.png"));
+        let changed = [face("0001.png", b"one"), face("0002.png", b"2")];
+        assert!(
+            check(&changed)
+                .unwrap_err()
+                .contains("0002.png has other bytes")
+        );
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(check(&faces).is_err());
+    }
+
+    #[test]
+    fn a_png_that_changed_under_the_bundle_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("0001.png"), b"damaged").unwrap();
+        let path = dir.path().join("s.fsz");
+        let error = write_bundle(&path, "s", None, &[face("0001.png", b"one")], dir.path());
+        assert!(matches!(error, Err(ExportError::BundleCheck { .. })));
+    }
+
+    #[test]
+    fn exactly_100_mb_is_not_warned_about() {
+        let of = |bytes| {
+            size_warning(&Bundle {
+                file: "s_all.fsz".to_owned(),
+                n_faces: 1,
+                bytes,
+                sha256: hash_bytes(b""),
+            })
+        };
+        assert_eq!(of(100_000_000), None);
+        let warning = of(100_000_001).unwrap();
+        assert!(warning.starts_with("s_all.fsz has 101 MB"), "{warning}");
+    }
 }

@@ -23,11 +23,12 @@ const BLUR_CEILING: f64 = 1000.0;
 /// docs/decisions/0005.
 const NOSE_PROTRUSION: f64 = 0.45;
 /// Where the nose tip lies between the eye line (0) and the mouth line (1) on a
-/// frontal face: (71.74 - 51.60) / (92.29 - 51.60) of the ArcFace template.
-const NOSE_HEIGHT: f64 = 0.495;
-/// Interocular distance over eye-to-mouth distance of the same template:
-/// 35.24 / 40.69.
-const EYE_SPAN_PER_FACE_LENGTH: f64 = 0.866;
+/// frontal face. Measured: median 0.555 of the near-frontal among 149 photos,
+/// with the landmarks of two SCRFD detectors. The ArcFace template has 0.495.
+const NOSE_HEIGHT: f64 = 0.55;
+/// Interocular distance over eye-to-mouth distance of a frontal face. Measured
+/// on the same photos: 0.93 and 0.95. The ArcFace template has 0.866.
+const EYE_SPAN_PER_FACE_LENGTH: f64 = 0.94;
 
 /// All five parts of a face's score.
 ///

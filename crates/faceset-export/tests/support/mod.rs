@@ -111,7 +111,7 @@ impl Library {
         (0..n)
             .map(|i| {
                 let mut e = person;
-                // Distances to the mean stay below 0.2, and no two are 0.95.
+                // Distances to the mean stay below 0.2.
                 e[i % 3] += 0.45 + 0.02 * i as f32;
                 let x = 300.0 + 7.0 * i as f32;
                 self.photo(
