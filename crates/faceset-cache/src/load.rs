@@ -279,6 +279,13 @@ fn read_meta(npz: &mut Npz, path: &Path) -> Result<Head, CacheError> {
         member: "meta".into(),
         what,
     };
+    if !npz.has("meta") && npz.is_ours() {
+        return Err(CacheError::Corrupt {
+            path: path.to_path_buf(),
+            what: "the archive's directory is damaged, `meta` is not in it".into(),
+            source: None,
+        });
+    }
     if !npz.has("meta") {
         return Ok(Head {
             stored: None,
@@ -379,7 +386,7 @@ fn read_npz(npz: &mut Npz, path: &Path) -> Result<(Cache, u32), CacheError> {
         ));
     }
     let mut times = BTreeMap::new();
-    if npz.has("alias_paths") {
+    if !legacy || npz.has("alias_paths") {
         let paths = npz.strings("alias_paths", None)?;
         let mtimes = npz.integers("alias_mtime_ns", paths.len() as u64)?;
         times.extend(paths.into_iter().zip(mtimes));

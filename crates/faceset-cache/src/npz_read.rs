@@ -12,7 +12,7 @@ use zip::result::ZipError;
 
 use crate::CacheError;
 use crate::npy::{Header, HeaderError, Kind, read_header, str_from};
-use crate::npz_write::ContentDigest;
+use crate::npz_write::{COMMENT, ContentDigest};
 
 /// At most so many rows are reserved on the word of a header.
 const MAX_RESERVED_ROWS: usize = 1 << 16;
@@ -69,6 +69,11 @@ impl Npz {
             digest.member(&name, member.size(), member.crc32());
         }
         Ok(digest.finish())
+    }
+
+    /// True when this crate wrote it, whatever was damaged since.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.archive.comment() == COMMENT.as_bytes()
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

@@ -24,6 +24,9 @@ const ZIP64_FROM_BYTES: u64 = 0xF000_0000;
 /// times as fast (docs/decisions/0003-cache-format.md).
 const DEFLATE_LEVEL: i64 = 1;
 const BUFFER_BYTES: usize = 1 << 16;
+/// Comment of the archive: tells a cache of ours whose `meta` was damaged from
+/// one of schema 0, which may have none.
+pub(crate) const COMMENT: &str = "face-sets cache";
 
 /// The `meta` member: [`CacheMeta`] with what only the file needs.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,8 +57,10 @@ impl ContentDigest {
 
 /// Writes the archive and returns its content digest.
 pub(crate) fn write_npz<W: Write + Seek>(cache: &Cache, out: W) -> io::Result<String> {
+    let mut zip = ZipWriter::new(BufWriter::with_capacity(BUFFER_BYTES, out));
+    zip.set_comment(COMMENT).map_err(io::Error::other)?;
     let mut npz = Archive {
-        zip: ZipWriter::new(BufWriter::with_capacity(BUFFER_BYTES, out)),
+        zip,
         digest: ContentDigest::default(),
     };
     npz.text("meta", &meta_json(cache))?;
@@ -207,7 +212,7 @@ impl<W: Write + Seek> Archive<W> {
         let start = header.to_bytes();
         let size = start.len() as u64 + header.data_bytes();
         // Embeddings are noise to a compressor: it would spend most of the
-        // time of a compaction on saving 7 %.
+        // time of a compaction on saving 7 % (measured, see the decision).
         let options = if name == "embeddings.npy" {
             SimpleFileOptions::default().compression_method(CompressionMethod::Stored)
         } else {

@@ -1,5 +1,7 @@
 //! What a cache keeps, over flushes, compactions and crashes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use common::{content, content_at, enrichment, meta, photo, written};
