@@ -76,6 +76,24 @@ impl Npz {
         self.archive.comment() == COMMENT.as_bytes()
     }
 
+    /// Errors when any array holds Python objects, whether it is one that would
+    /// be read or not: what the reader needs is then likely inside.
+    pub(crate) fn refuse_pickles(&mut self) -> Result<(), CacheError> {
+        for i in 0..self.archive.len() {
+            let Ok(mut member) = self.archive.by_index(i) else {
+                continue;
+            };
+            let name = String::from_utf8_lossy(member.name_raw()).into_owned();
+            if let Err(HeaderError::Pickled) = read_header(&mut member) {
+                return Err(CacheError::Pickled {
+                    path: self.path.clone(),
+                    member: name.trim_end_matches(".npy").to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.archive
             .index_for_name(&format!("{name}.npy"))

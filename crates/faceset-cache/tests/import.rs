@@ -10,7 +10,7 @@ use common::meta;
 use faceset_cache::{
     CacheError, CacheWriter, Known, PackIdentity, load, peek, save_new, unread_hash,
 };
-use faceset_core::hash_bytes;
+use faceset_core::{SourcePath, hash_bytes};
 use std::path::{Path, PathBuf};
 
 /// Two photos with faces (one of them with two), not in path order, and a third
@@ -107,7 +107,7 @@ fn aliases_hashes_and_roots_come_along_where_they_are_there() {
     let places: Vec<_> = cache
         .places(&"/a.jpg".into())
         .into_iter()
-        .map(|p| p.as_str())
+        .map(SourcePath::as_str)
         .collect();
     assert_eq!(places, ["/a.jpg", "/z.jpg"]);
     assert_eq!(

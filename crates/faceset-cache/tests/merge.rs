@@ -86,8 +86,8 @@ fn one_content_in_two_caches_is_one_with_all_its_places() {
     let a = at("/b.jpg", "same", 1);
     let c = at("/c.jpg", "same", 2);
     let shards = [
-        cache_of(&[a.clone()], &[(&a.path, "/z.jpg", 3)]),
-        cache_of(&[c.clone()], &[(&c.path, "/a.jpg", 4)]),
+        cache_of(std::slice::from_ref(&a), &[(&a.path, "/z.jpg", 3)]),
+        cache_of(std::slice::from_ref(&c), &[(&c.path, "/a.jpg", 4)]),
     ];
     let (cache, report) = merged(&shards);
     assert_eq!((report.n_files, report.n_faces, report.n_shared), (1, 1, 1));
@@ -230,7 +230,10 @@ fn a_merged_cache_reads_back() {
     let dir = tempfile::tempdir().unwrap();
     let path: &Path = &dir.path().join("m.npz");
     let a = at("/b.jpg", "same", 1);
-    let (cache, _) = merged(&[cache_of(&[a.clone()], &[(&a.path, "/z.jpg", 3)])]);
+    let (cache, _) = merged(&[cache_of(
+        std::slice::from_ref(&a),
+        &[(&a.path, "/z.jpg", 3)],
+    )]);
     save_new(path, &cache, "test").unwrap();
     assert_eq!(content(&load(path).unwrap().0), content(&cache));
 }
