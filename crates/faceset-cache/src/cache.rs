@@ -158,17 +158,22 @@ impl Cache {
         self.files.get(self.by_hash.get(sha256)?)
     }
 
+    /// Modification time of the file at a place, canonical or alias, as it was
+    /// when it was last looked at; 0 when that was never known.
+    pub fn mtime_ns(&self, place: &SourcePath) -> Option<i64> {
+        match self.aliases.get(place) {
+            Some(alias) => Some(alias.mtime_ns),
+            None => self.files.get(place).map(|file| file.mtime_ns),
+        }
+    }
+
     /// What is known of the file at `path`, without reading it.
     ///
     /// A modification time of 0 means unknown, in the cache or on disk, and is
     /// never [`Known::Unchanged`].
     pub fn known(&self, path: &SourcePath, size: u64, mtime_ns: i64) -> Known {
-        let (file, stored_ns) = match self.aliases.get(path) {
-            Some(alias) => (&self.files[&alias.canonical], alias.mtime_ns),
-            None => match self.files.get(path) {
-                Some(file) => (file, file.mtime_ns),
-                None => return Known::New,
-            },
+        let (Some(file), Some(stored_ns)) = (self.resolve(path), self.mtime_ns(path)) else {
+            return Known::New;
         };
         if matches!(file.status, FileStatus::Failed(_)) {
             Known::Failed

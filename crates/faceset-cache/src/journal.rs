@@ -347,3 +347,6 @@ impl<S: Storage> JournalWriter<S> {
         self.storage.sync()
     }
 }
+
+#[cfg(test)]
+mod tests;

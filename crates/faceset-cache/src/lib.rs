@@ -8,6 +8,7 @@
 //! the promise that a crash costs at most what was not flushed. How a face was
 //! found and what a group is, it does not know.
 
+mod arrays;
 mod cache;
 mod change;
 mod error;

@@ -22,7 +22,8 @@ pub struct MergeReport {
     /// Paths for which the inputs name different contents: the photo was
     /// edited between the runs; the later modification time has won.
     pub superseded: Vec<SourcePath>,
-    /// Contents of which every path is superseded: their records are gone.
+    /// Readable contents of which every path is superseded: their records are
+    /// gone.
     pub n_dropped: usize,
 }
 
@@ -111,7 +112,7 @@ pub fn merge(caches: Vec<(PathBuf, Cache)>) -> Result<(Cache, MergeReport), Cach
     let mut merged = Cache::new(meta);
     for (sha256, record) in records {
         let Some(places) = places.remove(&sha256) else {
-            report.n_dropped += 1;
+            report.n_dropped += usize::from(matches!(record.status, FileStatus::Faces(_)));
             continue;
         };
         let was_canonical = &canonical[&sha256];

@@ -12,7 +12,7 @@ use zip::result::ZipError;
 
 use crate::CacheError;
 use crate::npy::{Header, HeaderError, Kind, read_header, str_from};
-use crate::npz_write::ContentDigest;
+use crate::npz_write::{COMMENT, ContentDigest};
 
 /// At most so many rows are reserved on the word of a header.
 const MAX_RESERVED_ROWS: usize = 1 << 16;
@@ -69,6 +69,29 @@ impl Npz {
             digest.member(&name, member.size(), member.crc32());
         }
         Ok(digest.finish())
+    }
+
+    /// True when this crate wrote it, whatever was damaged since.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.archive.comment() == COMMENT.as_bytes()
+    }
+
+    /// Errors when any array holds Python objects, whether it is one that would
+    /// be read or not: what the reader needs is then likely inside.
+    pub(crate) fn refuse_pickles(&mut self) -> Result<(), CacheError> {
+        for i in 0..self.archive.len() {
+            let Ok(mut member) = self.archive.by_index(i) else {
+                continue;
+            };
+            let name = String::from_utf8_lossy(member.name_raw()).into_owned();
+            if let Err(HeaderError::Pickled) = read_header(&mut member) {
+                return Err(CacheError::Pickled {
+                    path: self.path.clone(),
+                    member: name.trim_end_matches(".npy").to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

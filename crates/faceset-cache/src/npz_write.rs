@@ -24,6 +24,9 @@ const ZIP64_FROM_BYTES: u64 = 0xF000_0000;
 /// times as fast (docs/decisions/0003-cache-format.md).
 const DEFLATE_LEVEL: i64 = 1;
 const BUFFER_BYTES: usize = 1 << 16;
+/// Comment of the archive: tells a cache of ours whose `meta` was damaged from
+/// one of schema 0, which may have none.
+pub(crate) const COMMENT: &str = "face-sets cache";
 
 /// The `meta` member: [`CacheMeta`] with what only the file needs.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,8 +57,15 @@ impl ContentDigest {
 
 /// Writes the archive and returns its content digest.
 pub(crate) fn write_npz<W: Write + Seek>(cache: &Cache, out: W) -> io::Result<String> {
+    let out = FailOnce {
+        inner: out,
+        has_failed: false,
+        position: 0,
+    };
+    let mut zip = ZipWriter::new(BufWriter::with_capacity(BUFFER_BYTES, out));
+    zip.set_comment(COMMENT).map_err(io::Error::other)?;
     let mut npz = Archive {
-        zip: ZipWriter::new(BufWriter::with_capacity(BUFFER_BYTES, out)),
+        zip,
         digest: ContentDigest::default(),
     };
     npz.text("meta", &meta_json(cache))?;
@@ -186,7 +196,7 @@ fn write_files<W: Write + Seek>(cache: &Cache, npz: &mut Archive<W>) -> io::Resu
 }
 
 struct Archive<W: Write + Seek> {
-    zip: ZipWriter<BufWriter<W>>,
+    zip: ZipWriter<BufWriter<FailOnce<W>>>,
     digest: ContentDigest,
 }
 
@@ -207,7 +217,7 @@ impl<W: Write + Seek> Archive<W> {
         let start = header.to_bytes();
         let size = start.len() as u64 + header.data_bytes();
         // Embeddings are noise to a compressor: it would spend most of the
-        // time of a compaction on saving 7 %.
+        // time of a compaction on saving 7 % (measured, see the decision).
         let options = if name == "embeddings.npy" {
             SimpleFileOptions::default().compression_method(CompressionMethod::Stored)
         } else {
@@ -315,5 +325,58 @@ impl<W: Write> Write for Counted<'_, W> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Reports the first error and swallows everything after it. `ZipWriter` tries
+/// to complete a failed archive when it is dropped, and prints to stderr when
+/// that fails too; the file is thrown away in any case.
+struct FailOnce<W> {
+    inner: W,
+    has_failed: bool,
+    position: u64,
+}
+
+impl<W> FailOnce<W> {
+    fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        let retried = io::ErrorKind::Interrupted;
+        self.has_failed |= result.as_ref().is_err_and(|e| e.kind() != retried);
+        result
+    }
+}
+
+impl<W: Write> Write for FailOnce<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = if self.has_failed {
+            buf.len()
+        } else {
+            let result = self.inner.write(buf);
+            self.note(result)?
+        };
+        self.position += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.has_failed {
+            return Ok(());
+        }
+        let result = self.inner.flush();
+        self.note(result)
+    }
+}
+
+impl<W: Seek> Seek for FailOnce<W> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        if self.has_failed {
+            // Archives are written by absolute positions.
+            if let io::SeekFrom::Start(position) = to {
+                self.position = position;
+            }
+        } else {
+            let result = self.inner.seek(to);
+            self.position = self.note(result)?;
+        }
+        Ok(self.position)
     }
 }

@@ -398,3 +398,114 @@ fn unknown(path: &SourcePath, what: &str) -> CacheError {
         what: what.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::load;
+    use crate::testing::{entry, faces, meta};
+
+    /// A cache with an npz of one photo, and a journal that adds another.
+    fn unfinished(folder: &Path) -> CacheWriter {
+        let path = folder.join("c.npz");
+        let mut writer = CacheWriter::open(&path, &meta(4), "test").unwrap();
+        writer.put(entry("/a.jpg", faces(1))).unwrap();
+        writer.compact().unwrap();
+        writer.put(entry("/b.jpg", faces(2))).unwrap();
+        writer.flush().unwrap();
+        writer
+    }
+
+    #[test]
+    fn a_kill_at_each_step_of_a_compaction_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = unfinished(dir.path());
+        let path = writer.path.clone();
+        let found = || {
+            let (cache, report) = load(&path).unwrap();
+            let found = report.journal.unwrap();
+            (cache.n_faces(), found.records, found.already_compacted)
+        };
+        assert_eq!(found(), (3, 1, 0));
+        let mut npz = Cursor::new(Vec::new());
+        let digest = write_npz(&writer.cache, &mut npz).unwrap();
+        // Killed while the new npz is written beside the old one.
+        std::fs::write(AtomicFile::leftover(&path), &npz.get_ref()[..100]).unwrap();
+        assert_eq!(found(), (3, 1, 0));
+        // Killed when the journal is sealed and the npz not yet replaced.
+        writer.journal.seal(&meta(4), &digest).unwrap();
+        assert_eq!(found(), (3, 1, 0));
+        // Killed when the npz is replaced and the journal not yet emptied.
+        std::fs::write(&path, npz.get_ref()).unwrap();
+        assert_eq!(found(), (3, 0, 1));
+        // What is appended after that is replayed, and nothing else.
+        writer.put(entry("/c.jpg", faces(1))).unwrap();
+        writer.flush().unwrap();
+        assert_eq!(found(), (4, 1, 1));
+    }
+
+    #[test]
+    fn a_compaction_that_cannot_replace_the_npz_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = unfinished(dir.path());
+        // A folder in the place of the temporary file stands for any reason.
+        let leftover = AtomicFile::leftover(&writer.path);
+        std::fs::create_dir_all(leftover.join("x")).unwrap();
+        assert!(writer.compact().is_err());
+        assert_eq!(load(&writer.path).unwrap().0.n_faces(), 3);
+        writer.put(entry("/c.jpg", faces(1))).unwrap();
+        writer.flush().unwrap();
+        std::fs::remove_dir_all(&leftover).unwrap();
+        assert!(writer.compact().unwrap().rewritten);
+        assert_eq!(load(&writer.path).unwrap().0.n_faces(), 4);
+        assert_eq!(writer.journal.bytes(), 0);
+    }
+
+    #[test]
+    fn a_forget_whose_journal_still_held_the_face_cannot_be_undone_by_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = unfinished(dir.path());
+        let plan = writer.cache.plan_forget(&[], &["/b.jpg".into()]);
+        writer.forget(&plan).unwrap();
+        let path = writer.path.clone();
+        drop(writer);
+        assert_eq!(std::fs::metadata(journal_path(&path)).unwrap().len(), 0);
+        assert_eq!(load(&path).unwrap().0.n_faces(), 1);
+        assert_eq!(
+            CacheWriter::open(&path, &meta(4), "test")
+                .unwrap()
+                .forget(&plan)
+                .unwrap(),
+            ForgetReport::default()
+        );
+    }
+
+    #[test]
+    fn an_empty_plan_touches_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = unfinished(dir.path());
+        let before = writer.journal.bytes();
+        let plan = writer.cache.plan_forget(&[], &["/no.jpg".into()]);
+        assert_eq!(writer.forget(&plan).unwrap(), ForgetReport::default());
+        assert_eq!(writer.journal.bytes(), before);
+    }
+
+    #[test]
+    fn a_new_root_is_remembered_and_an_old_one_costs_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.npz");
+        let open = |root: &str| {
+            let mut meta = meta(4);
+            meta.src_roots = [root.to_owned()].into();
+            CacheWriter::open(&path, &meta, "test").unwrap()
+        };
+        open("/first").finish().unwrap();
+        assert_eq!(open("/second").n_pending(), 1);
+        open("/second").finish().unwrap();
+        assert_eq!(open("/first").n_pending(), 0);
+        let roots = load(&path).unwrap().0.meta().src_roots.clone();
+        assert_eq!(roots.into_iter().collect::<Vec<_>>(), ["/first", "/second"]);
+    }
+}

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{enrichment, meta, photo};
-use faceset_cache::CacheWriter;
+use faceset_cache::{CacheError, CacheWriter, load};
 use serde_json::Value;
 
 fn python(script: &str, args: &[&Path]) -> String {
@@ -133,4 +133,28 @@ fn numpy_reads_every_array_without_pickles() {
         serde_json::json!(["/copy 🙂.jpg"])
     );
     assert_eq!(seen["meta"]["pack"]["name"], "synthetic");
+}
+
+#[test]
+fn a_pickled_cache_is_refused_and_its_converted_form_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    python("tests/make_pickled.py", &[dir.path()]);
+    for (name, n_noface, n_aliases) in [("columns.npz", 0, 1), ("records.npz", 1, 0)] {
+        let old = dir.path().join(name);
+        let error = load(&old).unwrap_err();
+        assert!(matches!(error, CacheError::Pickled { .. }), "{error}");
+        let new = dir.path().join(format!("new-{name}"));
+        python("../../docs/formats/convert_pickled_cache.py", &[&old, &new]);
+        let (cache, report) = load(&new).unwrap();
+        assert_eq!((report.schema, cache.n_faces()), (Some(0), 3));
+        assert_eq!(cache.noface().count(), n_noface);
+        assert_eq!(cache.aliases().count(), n_aliases);
+        let first = cache.faces().next().unwrap();
+        assert_eq!(first.file.path.as_str(), "/a.jpg");
+        assert_eq!(first.face.embedding, [0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(
+            (first.face.embedding_norm, first.face.face_short),
+            (20.0, 20.0)
+        );
+    }
 }

@@ -1,5 +1,7 @@
 //! What a cache keeps, over flushes, compactions and crashes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use common::{content, content_at, enrichment, meta, photo, written};
@@ -244,4 +246,41 @@ fn a_missing_cache_says_how_to_make_one() {
 fn cache_is_usable_across_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Cache>();
+}
+
+#[test]
+fn readers_see_a_prefix_while_a_writer_flushes_and_compacts() {
+    const N: u64 = 120;
+    let at = place();
+    let mut writer = open(&at.path);
+    writer.put(photo(0)).unwrap();
+    writer.flush().unwrap();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let (mut n_before, mut n_loads) = (1, 0);
+            while n_before < N {
+                let cache = match load(&at.path) {
+                    Ok((cache, _)) => cache,
+                    // Said so and asked to try again; this writer never rests.
+                    Err(CacheError::Changing { .. }) => continue,
+                    Err(e) => panic!("failed to {e}"),
+                };
+                let n = cache.n_files() as u64;
+                assert!(n >= n_before, "{n} after {n_before}");
+                for i in 0..n {
+                    assert_eq!(cache.file(&photo(i).path), Some(&photo(i)));
+                }
+                (n_before, n_loads) = (n, n_loads + 1);
+            }
+            n_loads
+        });
+        for i in 1..N {
+            writer.put(photo(i)).unwrap();
+            writer.flush().unwrap();
+            if i % 3 == 0 {
+                writer.compact().unwrap();
+            }
+        }
+        assert!(reader.join().unwrap() > 3);
+    });
 }

@@ -150,11 +150,7 @@ pub fn content(cache: &Cache) -> String {
     for file in cache.files() {
         writeln!(text, "{file:?} {:?}", cache.places(&file.path)).unwrap();
         for place in cache.places(&file.path) {
-            // The time of each place, seen through the only question there is.
-            let unchanged = (0..=64)
-                .map(|t| cache.known(place, file.size, t))
-                .collect::<Vec<_>>();
-            writeln!(text, "{unchanged:?}").unwrap();
+            writeln!(text, "{place} {:?}", cache.mtime_ns(place)).unwrap();
         }
     }
     text
