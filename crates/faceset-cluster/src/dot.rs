@@ -9,6 +9,8 @@
     reason = "the loops must be compiled with the caller's target features"
 )]
 
+use crate::kernel::wide::{Work, with_widest_vectors};
+
 const LANES: usize = 16;
 
 /// A value that a dot product can take.
@@ -31,9 +33,26 @@ impl Element for f64 {
     }
 }
 
-/// Dot product of two slices of equal length. Symmetric in its bits.
-#[inline(always)]
+/// Dot product of two slices of equal length. Symmetric in its bits, and the
+/// same bits on every processor.
+#[inline]
 pub(crate) fn dot<A: Element, B: Element>(a: &[A], b: &[B]) -> f64 {
+    with_widest_vectors(Dot(a, b))
+}
+
+struct Dot<'a, A, B>(&'a [A], &'a [B]);
+
+impl<A: Element, B: Element> Work for Dot<'_, A, B> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        lanes(self.0, self.1)
+    }
+}
+
+#[inline(always)]
+fn lanes<A: Element, B: Element>(a: &[A], b: &[B]) -> f64 {
     debug_assert_eq!(a.len(), b.len());
     let mut sums = [0.0f64; LANES];
     let (a_chunks, a_rest) = a.as_chunks::<LANES>();
@@ -69,5 +88,14 @@ mod tests {
             assert_eq!(dot(&a, &b), expected as f64, "{n}");
             assert_eq!(dot(&a, &b).to_bits(), dot(&b, &a).to_bits());
         }
+    }
+
+    #[test]
+    fn wide_vectors_give_the_bits_of_plain_code() {
+        let a: Vec<f32> = (0..515).map(|i| (i as f32 * 0.37).sin()).collect();
+        let b: Vec<f64> = (0..515).map(|i| (f64::from(i) * 0.11).cos()).collect();
+        assert_eq!(dot(&a, &b).to_bits(), lanes(&a, &b).to_bits());
+        assert_eq!(dot(&a, &a).to_bits(), lanes(&a, &a).to_bits());
+        assert_eq!(dot(&b, &b).to_bits(), lanes(&b, &b).to_bits());
     }
 }

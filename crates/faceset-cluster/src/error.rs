@@ -43,6 +43,14 @@ pub enum ClusterError {
     /// Rows without columns.
     #[error("compare vectors of dimension 0")]
     NoDimensions,
+    /// Rows with more values than supported.
+    #[error("compare vectors of dimension {dim}: at most {max} are supported")]
+    TooManyDimensions {
+        /// What was given.
+        dim: usize,
+        /// The limit.
+        max: usize,
+    },
     /// More rows than a row number can count.
     #[error("number {n_rows} rows: at most {max} are supported")]
     TooManyRows {
@@ -76,6 +84,12 @@ pub enum ClusterError {
         name: &'static str,
         /// The range, for people.
         expected: &'static str,
+    },
+    /// The kernel asked for does not run on this machine.
+    #[error("use kernel {kernel}: this processor or operating system lacks it")]
+    KernelUnavailable {
+        /// What was asked for.
+        kernel: crate::KernelKind,
     },
     /// The caller's token was cancelled.
     #[error("finish: the run was cancelled")]

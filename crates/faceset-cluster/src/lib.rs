@@ -33,14 +33,18 @@ pub mod error;
 pub mod grid;
 pub mod index;
 pub mod linkage;
+pub mod synthetic;
 pub mod vectors;
 
 mod dot;
+mod engine;
+mod kernel;
 mod union_find;
 
 pub use clustering::{Clustering, Merge};
 pub use dbscan::{DbscanOptions, connected_components, dbscan};
 pub use error::{ClusterError, RowProblem};
 pub use index::{Index, Neighbour};
+pub use kernel::KernelKind;
 pub use linkage::{LinkageOptions, average_linkage};
 pub use vectors::{Vectors, unusable_rows};

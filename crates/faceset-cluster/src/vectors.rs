@@ -3,7 +3,9 @@
 //! Owns what a comparable row is, the exact similarity of two rows, and the
 //! canonical order that makes results independent of the order of the input.
 
-use ndarray::{ArrayView1, ArrayView2, CowArray, Ix2};
+use std::borrow::Cow;
+
+use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
 use crate::dot::dot;
@@ -14,12 +16,18 @@ use crate::{ClusterError, RowProblem};
 /// dendrogram (rows and merges) would leave 32 bits.
 pub const MAX_ROWS: usize = (u32::MAX / 2) as usize;
 
+/// Most values a row; dot products of codes then fit 32 bits.
+pub const MAX_DIM: usize = 65_536;
+
 /// Rows that have a direction: one vector each, finite, not all zero.
 ///
 /// They need not be of unit length; lengths never matter to a cosine distance.
 #[derive(Debug, Clone)]
 pub struct Vectors<'a> {
-    rows: CowArray<'a, f32, Ix2>,
+    /// Row by row.
+    values: Cow<'a, [f32]>,
+    n_rows: usize,
+    dim: usize,
     inverse_norms: Vec<f64>,
 }
 
@@ -29,10 +37,17 @@ impl<'a> Vectors<'a> {
     ///
     /// # Errors
     /// [`ClusterError::UnusableRow`] for NaN, infinities and rows of zeros,
-    /// [`ClusterError::NoDimensions`], [`ClusterError::TooManyRows`].
+    /// [`ClusterError::NoDimensions`], [`ClusterError::TooManyDimensions`],
+    /// [`ClusterError::TooManyRows`].
     pub fn new(rows: ArrayView2<'a, f32>) -> Result<Self, ClusterError> {
         if rows.ncols() == 0 && rows.nrows() > 0 {
             return Err(ClusterError::NoDimensions);
+        }
+        if rows.ncols() > MAX_DIM {
+            return Err(ClusterError::TooManyDimensions {
+                dim: rows.ncols(),
+                max: MAX_DIM,
+            });
         }
         if rows.nrows() > MAX_ROWS {
             return Err(ClusterError::TooManyRows {
@@ -40,14 +55,12 @@ impl<'a> Vectors<'a> {
                 max: MAX_ROWS,
             });
         }
-        let rows = if rows.is_standard_layout() {
-            CowArray::from(rows)
-        } else {
-            CowArray::from(rows.as_standard_layout().into_owned())
+        let (n_rows, dim) = rows.dim();
+        let values = match rows.to_slice() {
+            Some(values) => Cow::Borrowed(values),
+            None => Cow::Owned(rows.iter().copied().collect()),
         };
-        let dim = rows.ncols();
-        let flat = rows.as_slice().expect("made row-major above");
-        let norms: Vec<Result<f64, RowProblem>> = flat
+        let norms: Vec<Result<f64, RowProblem>> = values
             .par_chunks_exact(dim.max(1))
             .map(inverse_norm)
             .collect();
@@ -60,14 +73,16 @@ impl<'a> Vectors<'a> {
         }
         let inverse_norms = norms.into_iter().filter_map(Result::ok).collect();
         Ok(Self {
-            rows,
+            values,
+            n_rows,
+            dim,
             inverse_norms,
         })
     }
 
     /// Number of rows.
     pub fn len(&self) -> usize {
-        self.rows.nrows()
+        self.n_rows
     }
 
     /// True without rows.
@@ -77,14 +92,13 @@ impl<'a> Vectors<'a> {
 
     /// Values in a row.
     pub fn dim(&self) -> usize {
-        self.rows.ncols()
+        self.dim
     }
 
     /// The values of a row, as given.
     #[inline]
     pub fn row(&self, row: usize) -> &[f32] {
-        let flat = self.rows.as_slice().expect("made row-major at the door");
-        &flat[row * self.dim()..][..self.dim()]
+        &self.values[row * self.dim..][..self.dim]
     }
 
     /// One over the length of a row.

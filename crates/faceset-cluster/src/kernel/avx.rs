@@ -1,0 +1,290 @@
+//! Kernels of x86-64 vector units, chosen at run time.
+//!
+//! Each is a private unit struct that only `detect` hands out, and only after
+//! the processor was asked for every feature that its functions are compiled
+//! with: that is the argument for all calls below. Pointers come from slices
+//! whose lengths `column_blocks` has checked.
+
+#![allow(
+    unsafe_code,
+    reason = "vector instructions that the compiler can't derive; 5 to 10 times the portable kernel"
+)]
+
+use std::arch::x86_64::*;
+
+use super::{Block, GROUP, Kernel, Line, SIDE, column_blocks};
+
+/// 16-bit multiply-add.
+#[derive(Debug)]
+pub(super) struct Avx2(());
+
+impl Avx2 {
+    pub(super) fn detect() -> Option<&'static dyn Kernel> {
+        is_x86_feature_detected!("avx2").then_some(&Self(()) as _)
+    }
+}
+
+/// 256-bit byte dot products in their AVX encoding.
+#[derive(Debug)]
+pub(super) struct AvxVnni(());
+
+impl AvxVnni {
+    pub(super) fn detect() -> Option<&'static dyn Kernel> {
+        let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("avxvnni");
+        has.then_some(&Self(()) as _)
+    }
+}
+
+/// 512-bit byte dot products.
+#[derive(Debug)]
+pub(super) struct Avx512Vnni(());
+
+impl Avx512Vnni {
+    pub(super) fn detect() -> Option<&'static dyn Kernel> {
+        has_avx512_vnni().then_some(&Self(()) as _)
+    }
+}
+
+fn has_avx512_vnni() -> bool {
+    is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")
+}
+
+impl Kernel for Avx2 {
+    fn sweep(
+        &self,
+        rows: &[Line],
+        columns: &[Line],
+        k_lines: usize,
+        sink: &mut dyn FnMut(usize, &Block),
+    ) {
+        let n_blocks = column_blocks(rows, columns, k_lines);
+        let wide: Vec<[i16; 4]> = rows
+            .iter()
+            .flat_map(|line| line.0.as_chunks::<4>().0)
+            .map(|four| four.map(i16::from))
+            .collect();
+        let mut block = Block::ZERO;
+        for at in 0..n_blocks {
+            let panel = &columns[at * 2 * GROUP * k_lines..][..2 * GROUP * k_lines];
+            // SAFETY: `detect` has found AVX2; `wide` holds 32 rows of
+            // 16 * k_lines quadruples and `panel` two groups.
+            unsafe { avx2_block(&wide, panel, k_lines, &mut block) };
+            sink(at, &block);
+        }
+    }
+
+    fn masks(&self, block: &Block, add: &[i32; SIDE], least: &[i32; SIDE]) -> [u32; SIDE] {
+        // SAFETY: `detect` has found AVX2.
+        unsafe { masks_avx2(block, add, least) }
+    }
+}
+
+impl Kernel for AvxVnni {
+    fn sweep(
+        &self,
+        rows: &[Line],
+        columns: &[Line],
+        k_lines: usize,
+        sink: &mut dyn FnMut(usize, &Block),
+    ) {
+        let n_blocks = column_blocks(rows, columns, k_lines);
+        let mut block = Block::ZERO;
+        for at in 0..n_blocks {
+            let panel = &columns[at * 2 * GROUP * k_lines..][..2 * GROUP * k_lines];
+            // SAFETY: `detect` has found AVX2 and AVX-VNNI; lengths are checked.
+            unsafe { avx_vnni_block(rows, panel, k_lines, &mut block) };
+            sink(at, &block);
+        }
+    }
+
+    fn masks(&self, block: &Block, add: &[i32; SIDE], least: &[i32; SIDE]) -> [u32; SIDE] {
+        // SAFETY: `detect` has found AVX2.
+        unsafe { masks_avx2(block, add, least) }
+    }
+}
+
+impl Kernel for Avx512Vnni {
+    fn sweep(
+        &self,
+        rows: &[Line],
+        columns: &[Line],
+        k_lines: usize,
+        sink: &mut dyn FnMut(usize, &Block),
+    ) {
+        let n_blocks = column_blocks(rows, columns, k_lines);
+        let mut block = Block::ZERO;
+        for at in 0..n_blocks {
+            let panel = &columns[at * 2 * GROUP * k_lines..][..2 * GROUP * k_lines];
+            // SAFETY: `detect` has found AVX512F and AVX512-VNNI; lengths are
+            // checked.
+            unsafe { avx512_vnni_block(rows, panel, k_lines, &mut block) };
+            sink(at, &block);
+        }
+    }
+
+    fn masks(&self, block: &Block, add: &[i32; SIDE], least: &[i32; SIDE]) -> [u32; SIDE] {
+        // SAFETY: `detect` has found AVX512F.
+        unsafe { masks_avx512(block, add, least) }
+    }
+}
+
+/// Two rows by 16 columns at a time; a register holds four columns, each as
+/// two half sums.
+#[target_feature(enable = "avx2")]
+fn avx2_block(wide: &[[i16; 4]], panel: &[Line], k_lines: usize, block: &mut Block) {
+    let per_row = 16 * k_lines;
+    for (half, group) in panel.chunks_exact(GROUP * k_lines).enumerate() {
+        for (pair, dots) in wide
+            .chunks_exact(2 * per_row)
+            .zip(block.0.chunks_exact_mut(2))
+        {
+            let (upper, lower) = pair.split_at(per_row);
+            let mut sums = [[_mm256_setzero_si256(); 4]; 2];
+            for ((line, a), b) in group.iter().zip(upper).zip(lower) {
+                let a = _mm256_set1_epi64x(quadruple(*a));
+                let b = _mm256_set1_epi64x(quadruple(*b));
+                for (quarter, codes) in line.0.as_chunks::<16>().0.iter().enumerate() {
+                    // SAFETY: `codes` is 16 readable bytes.
+                    let codes = unsafe { _mm_loadu_si128(codes.as_ptr().cast()) };
+                    let codes = _mm256_cvtepi8_epi16(codes);
+                    sums[0][quarter] =
+                        _mm256_add_epi32(sums[0][quarter], _mm256_madd_epi16(a, codes));
+                    sums[1][quarter] =
+                        _mm256_add_epi32(sums[1][quarter], _mm256_madd_epi16(b, codes));
+                }
+            }
+            for (dots, sums) in dots.iter_mut().zip(sums) {
+                for (quarter, sum) in sums.into_iter().enumerate() {
+                    let mut halves = [0i32; 8];
+                    // SAFETY: `halves` is 32 writable bytes.
+                    unsafe { _mm256_storeu_si256(halves.as_mut_ptr().cast(), sum) };
+                    for c in 0..4 {
+                        dots[half * GROUP + quarter * 4 + c] = halves[2 * c] + halves[2 * c + 1];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Four 16-bit values as one 64-bit pattern, the first lowest.
+fn quadruple(values: [i16; 4]) -> i64 {
+    let word = |v: i16| i64::from(v as u16);
+    word(values[0]) | word(values[1]) << 16 | word(values[2]) << 32 | word(values[3]) << 48
+}
+
+/// The four bytes of a row that meet one line of a group.
+#[inline]
+fn four_bytes(row: &[Line], k: usize) -> i32 {
+    let line = &row[k / 16].0.as_chunks::<4>().0;
+    i32::from_le_bytes(line[k % 16])
+}
+
+/// Four rows by 16 columns at a time.
+#[target_feature(enable = "avx2,avxvnni")]
+fn avx_vnni_block(rows: &[Line], panel: &[Line], k_lines: usize, block: &mut Block) {
+    for (half, group) in panel.chunks_exact(GROUP * k_lines).enumerate() {
+        let four_rows = rows.chunks_exact(4 * k_lines);
+        for (rows, dots) in four_rows.zip(block.0.chunks_exact_mut(4)) {
+            let row: [&[Line]; 4] = std::array::from_fn(|r| &rows[r * k_lines..][..k_lines]);
+            let mut sums = [[_mm256_setzero_si256(); 2]; 4];
+            for (k, line) in group.iter().enumerate() {
+                let at = line.0.as_ptr().cast::<__m256i>();
+                // SAFETY: a line is 64 bytes on a 64-byte boundary.
+                let (left, right) =
+                    unsafe { (_mm256_load_si256(at), _mm256_load_si256(at.add(1))) };
+                for (row, sums) in row.iter().zip(&mut sums) {
+                    let four = _mm256_set1_epi32(four_bytes(row, k));
+                    sums[0] = _mm256_dpbusd_avx_epi32(sums[0], four, left);
+                    sums[1] = _mm256_dpbusd_avx_epi32(sums[1], four, right);
+                }
+            }
+            for (dots, sums) in dots.iter_mut().zip(sums) {
+                for (eight, sum) in dots[half * GROUP..][..GROUP].chunks_exact_mut(8).zip(sums) {
+                    // SAFETY: `eight` is 32 writable bytes.
+                    unsafe { _mm256_storeu_si256(eight.as_mut_ptr().cast(), sum) };
+                }
+            }
+        }
+    }
+}
+
+/// Eight rows by 32 columns at a time.
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn avx512_vnni_block(rows: &[Line], panel: &[Line], k_lines: usize, block: &mut Block) {
+    let (left, right) = panel.split_at(GROUP * k_lines);
+    let eight_rows = rows.chunks_exact(8 * k_lines);
+    for (rows, dots) in eight_rows.zip(block.0.chunks_exact_mut(8)) {
+        let row: [&[Line]; 8] = std::array::from_fn(|r| &rows[r * k_lines..][..k_lines]);
+        let mut sums = [[_mm512_setzero_si512(); 2]; 8];
+        for k_line in 0..k_lines {
+            let lefts = &left[k_line * 16..][..16];
+            let rights = &right[k_line * 16..][..16];
+            for k in 0..16 {
+                // SAFETY: a line is 64 bytes on a 64-byte boundary.
+                let (left, right) = unsafe {
+                    (
+                        _mm512_load_si512(lefts[k].0.as_ptr().cast()),
+                        _mm512_load_si512(rights[k].0.as_ptr().cast()),
+                    )
+                };
+                for (row, sums) in row.iter().zip(&mut sums) {
+                    let four = row[k_line].0.as_chunks::<4>().0[k];
+                    let four = _mm512_set1_epi32(i32::from_le_bytes(four));
+                    sums[0] = _mm512_dpbusd_epi32(sums[0], four, left);
+                    sums[1] = _mm512_dpbusd_epi32(sums[1], four, right);
+                }
+            }
+        }
+        for (dots, sums) in dots.iter_mut().zip(sums) {
+            let at = dots.as_mut_ptr();
+            // SAFETY: a row of dots is 32 integers: two registers.
+            unsafe {
+                _mm512_storeu_si512(at.cast(), sums[0]);
+                _mm512_storeu_si512(at.add(16).cast(), sums[1]);
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn masks_avx2(block: &Block, add: &[i32; SIDE], least: &[i32; SIDE]) -> [u32; SIDE] {
+    // SAFETY: each array is 32 integers: four registers.
+    let load = |from: &[i32; SIDE]| unsafe {
+        let at = from.as_ptr().cast::<__m256i>();
+        [0, 1, 2, 3].map(|i| _mm256_loadu_si256(at.add(i)))
+    };
+    let add = load(add);
+    let mut masks = [0u32; SIDE];
+    for ((dots, &least), mask) in block.0.iter().zip(least).zip(&mut masks) {
+        let below = _mm256_set1_epi32(least.saturating_sub(1));
+        for (eighth, (dots, add)) in load(dots).into_iter().zip(add).enumerate() {
+            let over = _mm256_cmpgt_epi32(_mm256_add_epi32(dots, add), below);
+            let bits = _mm256_movemask_ps(_mm256_castsi256_ps(over)) as u32;
+            *mask |= bits << (8 * eighth);
+        }
+    }
+    masks
+}
+
+#[target_feature(enable = "avx512f")]
+pub(super) fn masks_avx512(block: &Block, add: &[i32; SIDE], least: &[i32; SIDE]) -> [u32; SIDE] {
+    // SAFETY: each array is 32 integers: two registers.
+    let load = |from: &[i32; SIDE]| unsafe {
+        let at = from.as_ptr();
+        (
+            _mm512_loadu_si512(at.cast()),
+            _mm512_loadu_si512(at.add(16).cast()),
+        )
+    };
+    let (add_low, add_high) = load(add);
+    let mut masks = [0u32; SIDE];
+    for ((dots, &least), mask) in block.0.iter().zip(least).zip(&mut masks) {
+        let (low, high) = load(dots);
+        let least = _mm512_set1_epi32(least);
+        let low = _mm512_cmpge_epi32_mask(_mm512_add_epi32(low, add_low), least);
+        let high = _mm512_cmpge_epi32_mask(_mm512_add_epi32(high, add_high), least);
+        *mask = u32::from(low) | u32::from(high) << 16;
+    }
+    masks
+}
