@@ -1,2 +1,99 @@
-//! x
-fn main() {}
+//! `cargo xtask`: what brings a fresh clone to a sorted folder and to passed
+//! tests. Needs only cargo, a C linker, python3 with pip, and npm.
+//!
+//! Owns set-up, the sample pictures and the order of the checks. What the tools
+//! do with pictures is theirs.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task runner tells the person in front of it what it does"
+)]
+
+mod archive;
+mod cargo;
+mod clients;
+mod digest;
+mod home;
+mod python;
+mod runtime;
+mod samples;
+mod setup;
+mod step;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::home::Home;
+
+/// Brings what the repository needs and runs its checks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Fetch the runtime library, the free models, the sample pictures and the
+    /// Python for the tests; what is there already is kept
+    Setup {
+        /// Only say what is there and what is missing; exit 1 if anything is
+        #[arg(long)]
+        check: bool,
+    },
+    /// Set up, build sort-faces and sort a folder by person
+    Sort {
+        /// Folder of photos [default: the sample library of set-up]
+        src: Option<PathBuf>,
+        /// Folder for the result [default: facesets-demo]
+        out: Option<PathBuf>,
+        /// Further options of `sort-faces sort`
+        #[arg(last = true)]
+        extra: Vec<String>,
+    },
+    /// Set up and run every test
+    Test {
+        /// Further arguments of `cargo test`
+        #[arg(last = true)]
+        extra: Vec<String>,
+    },
+    /// Format check, lints, documentation, then every test
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<ExitCode> {
+    let home = Home::from_environment();
+    match task {
+        Task::Setup { check: true } => Ok(setup::check(&home)),
+        Task::Setup { check: false } => {
+            setup::bring_everything(&home)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Sort { src, out, extra } => {
+            setup::bring(&home, &setup::FOR_SORTING)?;
+            let src = src.unwrap_or_else(|| home.sample_library());
+            let out = out.unwrap_or_else(|| PathBuf::from("facesets-demo"));
+            cargo::sort(&home, &src, &out, &extra)
+        }
+        Task::Test { extra } => {
+            setup::bring_everything(&home)?;
+            cargo::test(&home, &extra)
+        }
+        Task::Ci => cargo::ci(&home),
+    }
+}

@@ -1,0 +1,166 @@
+//! Building, testing and checking by cargo, with the set-up's places in the
+//! environment.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context as _, ensure};
+
+use crate::home::Home;
+use crate::{python, setup};
+
+/// Builds `sort-faces` and sorts `src` into `out`.
+pub(crate) fn sort(
+    home: &Home,
+    src: &Path,
+    out: &Path,
+    extra: &[String],
+) -> anyhow::Result<ExitCode> {
+    println!("building sort-faces");
+    let built = cargo(home)
+        .args(["build", "--release", "--package", "sort-faces"])
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(built.success(), "building sort-faces failed");
+    let program = target_folder(home)?
+        .join("release")
+        .join(format!("sort-faces{}", std::env::consts::EXE_SUFFIX));
+    println!("sorting {} into {}", src.display(), out.display());
+    let sorted = Command::new(&program)
+        .env("FACE_SETS_HOME", &home.root)
+        .arg("sort")
+        .args([src, out])
+        .args(extra)
+        .status()
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    let page = out.join("index.html");
+    if page.is_file() {
+        let page = std::path::absolute(&page).unwrap_or(page);
+        println!("look at the result: {}", page.display());
+    }
+    Ok(code(sorted))
+}
+
+/// Runs every test. A failed test does not keep the others from running.
+pub(crate) fn test(home: &Home, extra: &[String]) -> anyhow::Result<ExitCode> {
+    let status = cargo(home)
+        .env("FACE_SETS_PYTHON", python::interpreter(home))
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(extra)
+        .status()
+        .context("cannot run cargo")?;
+    Ok(code(status))
+}
+
+/// A check that needs no set-up.
+struct Check {
+    title: &'static str,
+    arguments: &'static [&'static str],
+}
+
+const CHECKS: [Check; 3] = [
+    Check {
+        title: "format",
+        arguments: &["fmt", "--all", "--check"],
+    },
+    Check {
+        title: "lints",
+        arguments: &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    },
+    Check {
+        title: "documentation",
+        arguments: &["doc", "--workspace", "--no-deps"],
+    },
+];
+
+/// Runs every check to its end, the tests last; fails when any failed.
+pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
+    let mut failed = Vec::new();
+    for check in &CHECKS {
+        println!("== {}: cargo {}", check.title, check.arguments.join(" "));
+        let status = cargo(home)
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .args(check.arguments)
+            .status()
+            .context("cannot run cargo")?;
+        if !status.success() {
+            failed.push(check.title);
+        }
+    }
+    if !failed.is_empty() {
+        println!("== failed so far: {}", failed.join(", "));
+    }
+    println!("== set-up");
+    if let Err(error) = setup::bring_everything(home) {
+        // Tests that need nothing from set-up still tell something.
+        eprintln!("error: {error:#}");
+        failed.push("set-up");
+    }
+    println!("== tests");
+    let tests = test(home, &[])?;
+    if failed.is_empty() {
+        return Ok(tests);
+    }
+    eprintln!("error: failed: {}", failed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+/// The cargo that runs this program, in the repository.
+fn cargo(home: &Home) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command
+        .current_dir(&home.repository)
+        .env("FACE_SETS_HOME", &home.root)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Where cargo builds, whatever set it: variable, configuration or default.
+fn target_folder(home: &Home) -> anyhow::Result<PathBuf> {
+    let output = cargo(home)
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo")?;
+    ensure!(output.status.success(), "cargo metadata failed");
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("cannot read cargo's metadata")?;
+    metadata["target_directory"]
+        .as_str()
+        .map(PathBuf::from)
+        .context("cargo's metadata names no target directory")
+}
+
+/// A child's exit code as ours; a child ended by a signal counts as failed.
+fn code(status: std::process::ExitStatus) -> ExitCode {
+    status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_folder_is_the_one_cargo_names() {
+        let home = Home::from_environment();
+        let folder = target_folder(&home).unwrap();
+        assert!(folder.is_absolute());
+        // The running test itself was built below it.
+        assert!(
+            std::env::current_exe().unwrap().starts_with(&folder),
+            "{}",
+            folder.display()
+        );
+    }
+}

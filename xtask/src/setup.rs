@@ -1,0 +1,222 @@
+//! The steps of set-up. Each is skipped when its result is there and right, so
+//! running set-up again costs a look at the files.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use crate::clients::Package;
+use crate::home::Home;
+use crate::step::{self, State, Wanted};
+use crate::{digest, python, runtime, samples};
+
+/// What can be brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// ONNX Runtime's library.
+    Runtime,
+    /// The free model pack.
+    Models,
+    /// The sample pictures and the library varied from them.
+    Samples,
+    /// The Python packages that tests read caches with.
+    Python,
+}
+
+/// What the main job needs.
+pub(crate) const FOR_SORTING: [Step; 3] = [Step::Runtime, Step::Models, Step::Samples];
+/// What the tests need.
+const EVERYTHING: [Step; 4] = [Step::Runtime, Step::Models, Step::Samples, Step::Python];
+
+/// The pack that set-up installs. Its file is the one place that names the
+/// models and their digests.
+const FREE_PACK: &str = include_str!("../../crates/faceset-infer/packs/faceplugin.toml");
+/// The package that carries the models of [`FREE_PACK`].
+const FREE_PACK_SOURCE: Package = Package::Npm {
+    name: "faceplugin-face-recognition-js",
+    version: "0.0.1",
+};
+
+impl Step {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Runtime => "runtime library",
+            Self::Models => "face models",
+            Self::Samples => "sample pictures",
+            Self::Python => "Python for tests",
+        }
+    }
+
+    fn state(self, home: &Home) -> anyhow::Result<State> {
+        match self {
+            Self::Runtime => {
+                let choices = runtime::choices(home);
+                // Either package's library will do.
+                for (_, wanted) in &choices {
+                    if digest::matches(&wanted.path, &wanted.sha256)? {
+                        return Ok(State::Ready);
+                    }
+                }
+                let Some((_, wanted)) = choices.first() else {
+                    return Ok(State::Missing(no_library_for_this_system(home)));
+                };
+                step::state(std::slice::from_ref(wanted))
+            }
+            Self::Models => step::state(&free_pack(home)?),
+            Self::Samples => samples::state(home),
+            Self::Python => python::state(home),
+        }
+    }
+
+    fn bring(self, home: &Home) -> anyhow::Result<()> {
+        match self {
+            Self::Runtime => {
+                let choices = runtime::choices(home);
+                let Some((package, wanted)) = runtime::preferred(&choices) else {
+                    bail!(no_library_for_this_system(home));
+                };
+                fetch(home, package, std::slice::from_ref(wanted))
+            }
+            Self::Models => fetch(home, &FREE_PACK_SOURCE, &free_pack(home)?),
+            Self::Samples => samples::bring(home),
+            Self::Python => python::bring(home),
+        }
+    }
+}
+
+/// Runs all steps whose result is missing.
+pub(crate) fn bring_everything(home: &Home) -> anyhow::Result<()> {
+    bring(home, &EVERYTHING)
+}
+
+/// Runs those of `steps` whose result is missing.
+pub(crate) fn bring(home: &Home, steps: &[Step]) -> anyhow::Result<()> {
+    println!("set-up in {}", home.root.display());
+    for step in steps {
+        if step.state(home)? == State::Ready {
+            println!("  {} ready", step.title());
+            continue;
+        }
+        step.bring(home)
+            .with_context(|| format!("failed to set up the {}", step.title()))?;
+        if let State::Missing(why) = step.state(home)? {
+            bail!("the {} is still not complete: {why}", step.title());
+        }
+        println!("  {} done", step.title());
+    }
+    Ok(())
+}
+
+/// Says what is there; success when nothing is missing.
+pub(crate) fn check(home: &Home) -> ExitCode {
+    println!("set-up in {}", home.root.display());
+    let mut complete = true;
+    for step in EVERYTHING {
+        let line = match step.state(home) {
+            Ok(State::Ready) => "ready".to_owned(),
+            Ok(State::Missing(why)) => {
+                complete = false;
+                format!("missing: {why}")
+            }
+            Err(error) => {
+                complete = false;
+                format!("{error:#}")
+            }
+        };
+        println!("  {}: {line}", step.title());
+    }
+    if complete {
+        ExitCode::SUCCESS
+    } else {
+        println!("run `cargo xtask setup` to bring what is missing");
+        ExitCode::FAILURE
+    }
+}
+
+/// Takes files out of a package, checks each, then writes each.
+pub(crate) fn fetch(home: &Home, package: &Package, files: &[Wanted]) -> anyhow::Result<()> {
+    let names: Vec<&str> = files.iter().map(|f| f.member.as_str()).collect();
+    let members = package.members(&names)?;
+    for file in files {
+        digest::require(&file.member, &members[&file.member], &file.sha256)?;
+    }
+    for file in files {
+        step::write(&file.path, &members[&file.member])?;
+        println!("    {}", home.shown(&file.path));
+    }
+    Ok(())
+}
+
+fn no_library_for_this_system(home: &Home) -> String {
+    format!(
+        "no package carries ONNX Runtime for {} on {}; put its shared library \
+         (1.17 or newer) into {}",
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        home.runtime().display()
+    )
+}
+
+/// The files that the pack names, and where they belong.
+fn free_pack(home: &Home) -> anyhow::Result<Vec<Wanted>> {
+    /// A role's table; the pack's other tables have no file.
+    #[derive(Deserialize)]
+    struct Role {
+        file: String,
+        sha256: String,
+    }
+    let pack: toml::Table = toml::from_str(FREE_PACK).context("the free pack is no TOML")?;
+    let name = pack
+        .get("name")
+        .and_then(toml::Value::as_str)
+        .context("the free pack has no name")?;
+    let folder = home.models(name);
+    pack.values()
+        .filter(|value| value.get("file").is_some())
+        .map(|value| {
+            let role: Role = value
+                .clone()
+                .try_into()
+                .context("a role of the free pack")?;
+            Ok(Wanted {
+                member: format!("package/model/{}", role.file),
+                path: folder.join(&role.file),
+                sha256: role.sha256,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> Home {
+        Home {
+            repository: "r".into(),
+            root: "h".into(),
+        }
+    }
+
+    #[test]
+    fn the_models_are_those_that_the_pack_names() {
+        let files = free_pack(&home()).unwrap();
+        let detector = files
+            .iter()
+            .find(|f| f.member == "package/model/fr_detect.onnx")
+            .unwrap();
+        assert_eq!(
+            detector.path,
+            std::path::Path::new("h/models/faceplugin/fr_detect.onnx")
+        );
+        assert!(files.len() >= 3);
+        assert!(files.iter().all(|f| f.sha256.len() == 64));
+    }
+
+    #[test]
+    fn sorting_needs_no_python_packages() {
+        assert!(!FOR_SORTING.contains(&Step::Python));
+        assert!(FOR_SORTING.iter().all(|s| EVERYTHING.contains(s)));
+    }
+}
