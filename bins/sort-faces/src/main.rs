@@ -59,7 +59,7 @@ fn main() -> ExitCode {
             Command::Dedup(args) => commands::dedup::run(&args, context),
             Command::ExportSwap(args) => commands::export_swap::run(&args, context),
             Command::Why(args) => commands::why::run(&args, context),
-            Command::Doctor(args) => commands::doctor::run(&args, context),
+            Command::Doctor(args) => Ok(commands::doctor::run(&args, context)),
             Command::Completions(args) => Ok(commands::completions::run::<Cli>(&args)),
         },
     )

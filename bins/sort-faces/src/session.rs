@@ -57,6 +57,7 @@ pub(crate) fn engine(args: &EngineArgs, context: &Context) -> anyhow::Result<Eng
 }
 
 /// Error fragments read after "failed to".
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 pub(crate) fn for_people(error: PipelineError) -> anyhow::Error {
     if error.is_interruption() {
         return anyhow::anyhow!(

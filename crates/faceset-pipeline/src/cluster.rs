@@ -1,7 +1,7 @@
 //! `cluster`: a cache into person folders.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use faceset_cache::{Cache, FaceRow};
 use faceset_cluster::{Clustering, LinkageOptions, average_linkage};
@@ -217,13 +217,15 @@ fn is_person(folder: &str) -> bool {
 }
 
 /// Loads a cache for a step that needs faces; says what is odd about it.
-pub fn load_cache(path: &PathBuf, ctx: Ctx<'_>) -> Result<Cache, PipelineError> {
+pub fn load_cache(path: &Path, ctx: Ctx<'_>) -> Result<Cache, PipelineError> {
     let (cache, report) = faceset_cache::load(path)?;
     for note in report.notes(path) {
         ctx.progress.note(&note);
     }
     if cache.n_faces() == 0 {
-        return Err(PipelineError::NoFaces { path: path.clone() });
+        return Err(PipelineError::NoFaces {
+            path: path.to_path_buf(),
+        });
     }
     Ok(cache)
 }

@@ -507,10 +507,7 @@ fn store(
         .filter(|f| matches!(f.status, FileStatus::Faces(_)))
         .map(|f| f.path.clone());
     if let Some(canonical) = canonical {
-        if canonical == file.path {
-            writer.touch(&file.path, file.mtime_ns)?;
-            report.known += 1;
-        } else if writer.cache().canonical(&file.path) == Some(&canonical) {
+        if writer.cache().canonical(&file.path) == Some(&canonical) {
             writer.touch(&file.path, file.mtime_ns)?;
             report.known += 1;
         } else {

@@ -1,6 +1,6 @@
 //! `enrich`: landmarks and pose for every face in a cache.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use faceset_cache::{Cache, CacheWriter, FLUSH_EVERY};
 use faceset_core::{BBox, Enrichment, SourcePath};
@@ -47,7 +47,7 @@ pub fn plan(cache: &Cache) -> Vec<Todo> {
 /// Adds landmarks and pose to every face that lacks them. The recogniser is not
 /// loaded. Resumable; new faces only.
 pub fn run(
-    cache_path: &PathBuf,
+    cache_path: &Path,
     engine: &Engine,
     ctx: Ctx<'_>,
 ) -> Result<EnrichReport, PipelineError> {

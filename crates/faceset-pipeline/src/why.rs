@@ -164,7 +164,7 @@ pub fn explain(
     let groups = Groups::new(cache, options.threshold, ctx)?;
     for row in cache.faces().filter(|row| row.file.path == *path) {
         if wanted.is_none_or(|n| row.face_idx + 1 == n) {
-            answer.faces.push(about(&row, &groups, options, refined)?);
+            answer.faces.push(about(&row, &groups, options, refined));
         }
     }
     Ok(answer)
@@ -247,7 +247,7 @@ fn about(
     groups: &Groups,
     options: &WhyOptions,
     refined: Option<&RefineManifest>,
-) -> Result<FaceAnswer, PipelineError> {
+) -> FaceAnswer {
     let mut gates: Vec<GateVerdict> = options
         .gates
         .report(row.face)
@@ -267,7 +267,7 @@ fn about(
     });
     let (own, nearest) = groups.near(row);
     let parts = parts(row.face);
-    Ok(FaceAnswer {
+    FaceAnswer {
         number: row.face_idx + 1,
         bbox: row.face.bbox,
         pose: row.face.enrichment.as_ref().and_then(|e| e.pose),
@@ -277,7 +277,7 @@ fn about(
         group: own,
         nearest,
         set: refined.and_then(|manifest| verdict(manifest, row)),
-    })
+    }
 }
 
 fn verdict(manifest: &RefineManifest, row: &FaceRow<'_>) -> Option<String> {

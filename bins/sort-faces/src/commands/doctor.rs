@@ -32,7 +32,7 @@ struct Finding {
 }
 
 /// Runs it.
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
+pub(crate) fn run(args: &Args, context: &Context) -> Report {
     let mut findings = Vec::new();
     let roots = context.home.model_roots(&args.engine.model_root);
     let libraries = context
@@ -113,14 +113,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     } else {
         "not ready: mend what is MISSING"
     };
-    Ok(Report {
+    Report {
         text: format!("{}\n{verdict}", text.join("\n")),
         json: json(
             "doctor",
             &serde_json::json!({"ready": ready, "findings": findings}),
         ),
         exit: if ready { Exit::Ok } else { Exit::Error },
-    })
+    }
 }
 
 /// Loads the models that a run would use.
