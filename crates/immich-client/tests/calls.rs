@@ -1,4 +1,5 @@
 //! Every call against the fake, in three releases, and what refusals become.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod support;
 
@@ -238,7 +239,7 @@ async fn refusals_are_told_apart_and_not_retried() {
 
         match reader.all_people(false).await.unwrap_err() {
             Error::Forbidden { permission, .. } => {
-                assert_eq!(permission.as_deref(), Some("person.read"))
+                assert_eq!(permission.as_deref(), Some("person.read"));
             }
             other => panic!("{other:?}"),
         }

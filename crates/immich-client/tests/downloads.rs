@@ -1,4 +1,5 @@
 //! Originals and pictures: hashed, verified, retried from the start.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod support;
 
@@ -13,7 +14,9 @@ use support::{World, asset, world};
 const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |hex, b| hex + &format!("{b:02x}"))
 }
 
 async fn one_photo() -> (World, MediaRequest, Vec<u8>) {
@@ -30,7 +33,7 @@ async fn both_hashes_are_those_of_the_bytes() {
     let w = world(Shape::v2_7_2(), 1).await;
     w.fake.with_library(|l| {
         l.update_asset(w.photos[0], |a| {
-            a.content = Content::Bytes(Arc::from(&b"abc"[..]))
+            a.content = Content::Bytes(Arc::from(&b"abc"[..]));
         });
     });
     let record = w.client.asset(&asset(w.photos[0])).await.unwrap();
@@ -197,21 +200,12 @@ async fn files_are_rewound_and_cut_before_each_attempt() {
     use std::io::{Read, Seek, Write};
 
     let (w, request, bytes) = one_photo().await;
-    let path = std::env::temp_dir().join(format!("immich-client-{}.bin", std::process::id()));
-    let mut file = std::fs::File::options();
-    let mut file = file
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&path)
-        .unwrap();
+    let mut file = tempfile::tempfile().unwrap();
     file.write_all(&vec![7; 5000]).unwrap();
     w.fake.fail("/original", 1, Fault::CutOff);
     w.client.download(&request, &mut file).await.unwrap();
     let mut found = Vec::new();
     file.rewind().unwrap();
     file.read_to_end(&mut found).unwrap();
-    std::fs::remove_file(&path).unwrap();
     assert_eq!(found, bytes);
 }

@@ -1,11 +1,13 @@
 //! Retries, waits, the breaker, lost answers, and the key that is never shown.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod support;
 
 use std::time::{Duration, Instant};
 
 use immich_client::{
-    BreakerState, ClientOptions, Error, ErrorKind, NewPerson, Outage, RetryPolicy, SearchFilter,
+    BreakerState, ClientOptions, Error, ErrorKind, MediaRequest, NewPerson, Outage, RetryPolicy,
+    SearchFilter,
 };
 use immich_fake::{Fault, Shape};
 use support::{asset, client_with, face, fast, person, world};
@@ -301,4 +303,19 @@ async fn the_key_is_in_no_message_whatever_the_server_says() {
         error.contains("bad header x-api-key: [redacted]"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn long_answers_come_compressed_and_originals_do_not() {
+    let w = world(Shape::v2_7_2(), 30).await;
+    let page = w
+        .client
+        .search(&SearchFilter::default(), 1, 30)
+        .await
+        .unwrap();
+    assert_eq!(page.assets.len(), 30);
+    let original = MediaRequest::original(&page.assets[0].id);
+    w.client.fetch(&original, 9999).await.unwrap();
+    let gzipped: Vec<bool> = w.fake.log().iter().map(|entry| entry.gzipped).collect();
+    assert_eq!(gzipped, [true, false]);
 }

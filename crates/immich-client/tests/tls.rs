@@ -1,4 +1,5 @@
 //! HTTPS: a certificate of the user's own making is trusted when given, and only then.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod support;
 

@@ -44,6 +44,8 @@ pub struct LogEntry {
     pub status: u16,
     /// True when the answer was spoilt by a fault.
     pub faulty: bool,
+    /// True when the answer was compressed.
+    pub gzipped: bool,
 }
 
 #[derive(Debug)]
@@ -257,12 +259,16 @@ impl Inner {
         let is_search = head.uri.path() == "/api/search/metadata";
         let request = Request::from_parts(head, Body::from(body));
         let outcome = self.misbehave(fault.as_ref(), request, maintenance).await;
+        let outcome = match outcome {
+            Ok(response) => compress(&headers, response).await,
+            Err(broken) => Err(broken),
+        };
+        let answered = outcome.as_ref().ok();
         lock(&self.log).push(LogEntry {
             request: text,
-            status: outcome
-                .as_ref()
-                .map_or(0, |response| response.status().as_u16()),
+            status: answered.map_or(0, |response| response.status().as_u16()),
             faulty: fault.is_some(),
+            gzipped: answered.is_some_and(|r| r.headers().contains_key(header::CONTENT_ENCODING)),
         });
         let mut response = outcome?;
         if is_search {
@@ -274,7 +280,7 @@ impl Inner {
         if let Ok(date) = date.parse() {
             response.headers_mut().insert(header::DATE, date);
         }
-        compress(&headers, response).await
+        Ok(response)
     }
 
     async fn misbehave(
@@ -338,11 +344,16 @@ impl Inner {
                 }
             }
         }
+        let is_head = request.method() == http::Method::HEAD;
         let response: Result<Response, Infallible> = self.router.clone().oneshot(request).await;
         let mut response = match response {
             Ok(response) => response,
             Err(never) => match never {},
         };
+        if !is_head {
+            // Bodies may be spoilt or compressed yet: hyper counts them at the end.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         match response.extensions_mut().remove::<ApiError>() {
             Some(error) => error.render(&self.shared.shape),
             None => response,

@@ -1,4 +1,5 @@
 //! The fake behaves as the real server was seen to.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
 
 mod support;
 
