@@ -8,6 +8,7 @@
 //! `docs/decisions/0006-immich-client.md`.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -22,8 +23,13 @@ use crate::{AssetId, UserId};
 /// come from a proxy's clock, and a change is stamped before it becomes visible.
 const CATCH_UP_MARGIN: Duration = Duration::from_mins(1);
 
-/// Passes over assets of one and the same millisecond, or over plain pages, until
-/// one finds nothing new.
+/// Changes this little before a pass began may have come while it ran: the clocks of
+/// `Date` and of `updatedAt` need not be the same.
+const CLOCK_SKEW: Duration = Duration::from_secs(5);
+
+/// Most passes over the assets of one millisecond, until two in a row are the same, and
+/// over plain pages, until one finds nothing new. Rows of a busy library may move in
+/// every pass; then it is enough that the last one found nothing that stood there before.
 const MAX_REPEATS: u32 = 5;
 
 /// What to walk over.
@@ -40,8 +46,8 @@ pub struct WalkOptions {
     /// Only this user's assets; others are counted. Default: all that is visible,
     /// partners' too.
     pub owner: Option<UserId>,
-    /// Most passes of catching up. Default 3; each costs one request per visibility
-    /// when little changed.
+    /// Most passes of catching up. Default 5; each costs one request per visibility
+    /// when little changed, and the first is the last when nothing did.
     pub max_catch_ups: u32,
 }
 
@@ -52,7 +58,7 @@ impl Default for WalkOptions {
             visibilities: vec![Some(Visibility::Timeline), Some(Visibility::Archive)],
             page_size: MAX_PAGE_SIZE,
             owner: None,
-            max_catch_ups: 3,
+            max_catch_ups: 5,
         }
     }
 }
@@ -103,8 +109,8 @@ pub struct WalkReport {
     pub n_unreadable: u64,
     /// How the library was walked.
     pub strategy: WalkStrategy,
-    /// True when the last catching up (or repetition) found something new: the library
-    /// was still changing when the walk gave up.
+    /// True when the library kept changing until the walk gave up catching up (or
+    /// repeating): what changed at the very end may be missing.
     pub unsettled: bool,
 }
 
@@ -122,6 +128,15 @@ pub struct LibraryWalk {
     /// Server time of this pass's first answer.
     pass_began: Option<Timestamp>,
     pass_found_new: bool,
+    /// Latest change among this pass's entries.
+    latest_change: Option<Timestamp>,
+    /// So far every visibility of this pass came in one answer: a snapshot, into whose
+    /// back nothing can move.
+    pass_is_snapshot: bool,
+    n_lane_requests: u32,
+    /// First asset of the page before: a server that pays no attention to `page` must
+    /// not keep us for ever.
+    page_before: Option<AssetId>,
     /// Index into the visibilities; their number when the pass is over.
     lane: usize,
     place: Place,
@@ -141,7 +156,14 @@ enum Mode {
     /// One page at each cursor.
     Keyset,
     /// The cursor's millisecond fills more than a page: number the pages within.
-    Tie { repeats: u32, found_new: bool },
+    /// `seen` and `before` are fingerprints of the ids of this and the previous pass in
+    /// their order: rows that move or leave change it, and only then can one be missed.
+    Tie {
+        repeats: u32,
+        seen: u64,
+        before: Option<u64>,
+        found_new: bool,
+    },
     /// The server does not do keysets.
     Pages { repeats: u32, found_new: bool },
 }
@@ -173,6 +195,10 @@ impl Client {
             changed_since: None,
             pass_began: None,
             pass_found_new: false,
+            latest_change: None,
+            pass_is_snapshot: true,
+            n_lane_requests: 0,
+            page_before: None,
             lane: 0,
         }
     }
@@ -212,6 +238,7 @@ impl LibraryWalk {
 
     fn take(&mut self, page: SearchPage) -> Vec<Asset> {
         self.report.n_requests += 1;
+        self.n_lane_requests += 1;
         self.report.n_unreadable += page.n_unreadable as u64;
         if self.pass_began.is_none() {
             // Without a `Date`, the latest change on the page is surely not later than now.
@@ -222,6 +249,14 @@ impl LibraryWalk {
             self.pass_began = page.server_time.or_else(|| latest.max());
         }
         let step = self.step(&page);
+        let fingerprint = self.fingerprint(&page);
+        let latest = page
+            .assets
+            .iter()
+            .filter_map(|asset| asset.updated_at)
+            .max();
+        self.latest_change = self.latest_change.max(latest);
+        self.page_before = page.assets.first().map(|asset| asset.id.clone());
 
         let mut fresh = Vec::new();
         for asset in page.assets {
@@ -244,13 +279,41 @@ impl LibraryWalk {
             self.report.n_late += fresh.len() as u64;
         }
         self.pass_found_new |= found_new;
-        self.advance(step, found_new);
+        // What changed since the pass began is the catch-up's to find.
+        let overlooked = fresh
+            .iter()
+            .any(|asset| asset.updated_at.is_none() || asset.updated_at < self.pass_began);
+        let counts = match self.place.mode {
+            Mode::Tie { .. } => overlooked,
+            _ => found_new,
+        };
+        self.advance(step, counts, fingerprint);
         fresh
+    }
+
+    /// This pass's fingerprint, continued by the assets of the cursor's millisecond.
+    fn fingerprint(&self, page: &SearchPage) -> u64 {
+        let so_far = match self.place.mode {
+            Mode::Tie { seen, .. } => seen,
+            _ => 0,
+        };
+        let from = self.place.from.map(floor_to_ms);
+        let tied = page
+            .assets
+            .iter()
+            .filter(|asset| asset.file_created_at.map(floor_to_ms) == from);
+        tied.fold(so_far, |hash, asset| {
+            let mut hasher = DefaultHasher::new();
+            (hash, &asset.id).hash(&mut hasher);
+            hasher.finish()
+        })
     }
 
     /// What this page says about where to go, before looking at what is new.
     fn step(&self, page: &SearchPage) -> Step {
-        let more = page.next_page.is_some() && !page.assets.is_empty();
+        let first = page.assets.first().map(|asset| &asset.id);
+        let stuck = self.place.page > 1 && first == self.page_before.as_ref();
+        let more = page.next_page.is_some() && first.is_some() && !stuck;
         if matches!(self.place.mode, Mode::Pages { .. }) {
             return if more {
                 Step::NextPage
@@ -285,10 +348,17 @@ impl LibraryWalk {
         }
     }
 
-    fn advance(&mut self, step: Step, new_here: bool) {
+    fn advance(&mut self, step: Step, new_here: bool, fingerprint: u64) {
         let place = &mut self.place;
-        if let Mode::Tie { found_new, .. } | Mode::Pages { found_new, .. } = &mut place.mode {
-            *found_new |= new_here;
+        match &mut place.mode {
+            Mode::Keyset => {}
+            Mode::Tie {
+                seen, found_new, ..
+            } => {
+                *seen = fingerprint;
+                *found_new |= new_here;
+            }
+            Mode::Pages { found_new, .. } => *found_new |= new_here,
         }
         match (step, place.mode) {
             (Step::To(last), _) => *place = Place::start(Some(last)),
@@ -297,6 +367,8 @@ impl LibraryWalk {
                 place.page = 2;
                 place.mode = Mode::Tie {
                     repeats: 0,
+                    seen: fingerprint,
+                    before: None,
                     found_new: false,
                 };
             }
@@ -310,15 +382,26 @@ impl LibraryWalk {
                     ..Place::start(self.options.filter.taken_after)
                 };
             }
-            (Step::EndOfTie, Mode::Tie { repeats, found_new }) => {
-                if found_new && repeats + 1 < MAX_REPEATS {
+            (
+                Step::EndOfTie,
+                Mode::Tie {
+                    repeats,
+                    before,
+                    found_new,
+                    ..
+                },
+            ) => {
+                let same = before == Some(fingerprint);
+                if !same && repeats + 1 < MAX_REPEATS {
                     place.page = 1;
                     place.mode = Mode::Tie {
                         repeats: repeats + 1,
+                        seen: 0,
+                        before: Some(fingerprint),
                         found_new: false,
                     };
                 } else {
-                    self.report.unsettled |= found_new;
+                    self.report.unsettled |= !same && found_new;
                     // The database knows microseconds, the API shows milliseconds: the
                     // next millisecond is beyond all of this one.
                     let next = place
@@ -349,22 +432,42 @@ impl LibraryWalk {
 
     fn next_lane(&mut self) {
         self.place = Place::start(self.options.filter.taken_after);
+        self.pass_is_snapshot &= std::mem::take(&mut self.n_lane_requests) <= 1;
         self.lane += 1;
         if self.lane < self.options.visibilities.len() {
             return;
         }
         self.lane = 0;
-        let news = std::mem::take(&mut self.pass_found_new);
+        let calm = self.pass_was_calm();
         let began = self.pass_began.take();
-        let caught_up = self.pass > 0 && !news;
+        self.pass_found_new = false;
+        self.latest_change = None;
+        self.pass_is_snapshot = true;
         let since = began.and_then(|at| at.checked_sub(CATCH_UP_MARGIN).ok());
-        if caught_up || since.is_none() || self.pass >= self.options.max_catch_ups {
-            self.report.unsettled |= self.pass > 0 && news;
+        if calm || since.is_none() || self.pass >= self.options.max_catch_ups {
+            self.report.unsettled |= self.pass > 0 && !calm;
             self.done = true;
             return;
         }
         self.pass += 1;
         self.changed_since = since;
+    }
+
+    /// True when this pass proves that nothing is missing.
+    ///
+    /// "Nothing new" alone does not: an asset may have moved behind the cursor again.
+    /// But when nothing changed since the *previous* pass began, that one saw all there
+    /// is; and a pass of one answer sees everything at one moment.
+    fn pass_was_calm(&self) -> bool {
+        let Some(since) = self.changed_since.filter(|_| !self.pass_found_new) else {
+            return false;
+        };
+        let previous_began = since.checked_add(CATCH_UP_MARGIN.saturating_sub(CLOCK_SKEW));
+        let unchanged = match (self.latest_change, previous_began) {
+            (Some(latest), Ok(began)) => latest < began,
+            _ => false,
+        };
+        unchanged || self.pass_is_snapshot
     }
 }
 
@@ -429,6 +532,36 @@ mod tests {
         assert!(insert("947E374B-2819-44DA-B375-4FB248F4DD53"));
         assert!(insert("947e374b281944dab3754fb248f4dd53"));
         assert!(insert("947e374b-2819-44da-b375-4fb248f4dd54"));
+    }
+
+    /// Answers every request with this one page and says that another follows.
+    fn requests_until_done(items: &str) -> (u64, u64) {
+        let base = crate::BaseUrl::parse("http://localhost").unwrap();
+        let key = crate::ApiKey::new("k").unwrap();
+        let client = Client::new(base, key, crate::ClientOptions::default()).unwrap();
+        let mut walk = client.walk(WalkOptions::default());
+        while !walk.done {
+            assert!(walk.report.n_requests < 200, "the walk does not end");
+            walk.take(SearchPage {
+                assets: serde_json::from_str(items).unwrap(),
+                next_page: Some(2),
+                n_unreadable: 0,
+                server_time: Some("2026-01-01T00:00:00Z".parse().unwrap()),
+            });
+        }
+        (walk.report.n_requests, walk.report.n_assets)
+    }
+
+    #[test]
+    fn walk_ends_when_the_server_repeats_one_page_for_ever() {
+        let tie = r#"[{"id":"a","fileCreatedAt":"2020-01-01T00:00:00.000Z"},
+                      {"id":"b","fileCreatedAt":"2020-01-01T00:00:00.000Z"}]"#;
+        let undated = r#"[{"id":"a"},{"id":"b"}]"#;
+        for items in [tie, undated] {
+            let (_, n_assets) = requests_until_done(items);
+            assert_eq!(n_assets, 2);
+        }
+        assert_eq!(requests_until_done("[]"), (4, 0));
     }
 
     #[test]

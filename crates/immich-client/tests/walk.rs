@@ -76,6 +76,8 @@ async fn changing_library_of_54000_is_walked_without_loss_or_double() {
     });
     let churn = Churn {
         seed: 54,
+        rounds: 65,
+        pause_s: 2,
         touched: 40,
         trashed: 3,
         redated: 5,
@@ -98,6 +100,7 @@ async fn changing_library_of_54000_is_walked_without_loss_or_double() {
     // would be missing: this is what makes the catch-up worth its place.
     assert!(report.n_late > 0, "{report:?}");
     assert!(report.n_requests < 90, "{report:?}");
+    assert!(!report.unsettled, "{report:?}");
 }
 
 #[tokio::test]
@@ -251,7 +254,7 @@ async fn no_visibility_and_an_empty_library_end_at_once() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     /// Against the obvious oracle: the set of what stood all the while.
     #[test]
@@ -262,6 +265,7 @@ proptest! {
         touched in 0u32..4,
         trashed in 0u32..2,
         redated in 0u32..2,
+        rounds in 1u64..60,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -275,13 +279,31 @@ proptest! {
                 }
                 library.advance_clock_s(3600);
             });
-            let churn = Churn { seed, touched, trashed, redated, ..Churn::default() };
+            // The library changes for a while and then comes to rest.
+            let churn = Churn { seed, rounds, pause_s: 10, touched, trashed, redated, ..Churn::default() };
             w.fake.set_churn(Some((churn, w.user)));
             let before = w.fake.with_library(|library| standing(library));
             let options = WalkOptions { max_catch_ups: 20, ..small_pages(page_size) };
-            let (times, _) = walk(&w.client, options).await;
+            let (times, report) = walk(&w.client, options).await;
             let after = w.fake.with_library(|library| standing(library));
             nothing_lost(&times, &before, &after);
+            assert_eq!(report.n_assets, times.len() as u64);
         });
     }
+}
+
+#[tokio::test]
+async fn a_library_that_never_rests_is_reported_as_unsettled() {
+    let w = world(Shape::v2_7_2(), 60).await;
+    let churn = Churn {
+        seed: 2,
+        pause_s: 1,
+        touched: 30,
+        redated: 2,
+        ..Churn::default()
+    };
+    w.fake.set_churn(Some((churn, w.user)));
+    let (times, report) = walk(&w.client, small_pages(5)).await;
+    assert!(times.values().all(|n| *n == 1));
+    assert!(report.unsettled);
 }

@@ -8,6 +8,10 @@ use crate::library::Library;
 pub struct Churn {
     /// Seed.
     pub seed: u64,
+    /// Searches after which the library comes to rest; 0 for never.
+    pub rounds: u64,
+    /// Seconds that pass with every search.
+    pub pause_s: i64,
     /// Rows updated without a visible change: they move in the table and so among
     /// assets of the same time.
     pub touched: u32,
@@ -24,6 +28,10 @@ pub struct Churn {
 impl Churn {
     /// One round of changes, the `round`-th. Trashed ones never come back.
     pub(crate) fn apply(&self, library: &mut Library, owner: Uuid, round: u64) {
+        library.advance_clock_s(self.pause_s);
+        if self.rounds > 0 && round >= self.rounds {
+            return;
+        }
         let mut dice = mix(self.seed ^ round.wrapping_mul(0x0100_0000_01B3));
         let mut roll = move |below: usize| {
             dice = mix(dice);
