@@ -80,7 +80,7 @@ fn page(width: u32, height: u32, rng: &mut Rng) -> RgbImage {
             && y % line.max(1) > line / 2
             && u > 0.1
             && u < ends[row]
-            && (x / (width / 160).max(1)) % gaps[row] != 0;
+            && !(x / (width / 160).max(1)).is_multiple_of(gaps[row]);
         if inked {
             Rgb([52, 50, 58])
         } else {
@@ -115,7 +115,7 @@ fn sea(width: u32, height: u32, rng: &mut Rng) -> RgbImage {
             return mix([170.0, 195.0, 225.0], [240.0, 225.0, 200.0], v / horizon);
         }
         let near = (v - horizon) / (1.0 - horizon);
-        let wave = ((near.sqrt() * 60.0 + phase + (u * 9.0).sin()).sin() + 1.0) / 2.0;
+        let wave = 0.5 + 0.5 * (near.sqrt() * 60.0 + phase + (u * 9.0).sin()).sin();
         mix(
             [20.0, 70.0, 110.0],
             [70.0, 140.0, 170.0],

@@ -26,6 +26,8 @@ const TEXT: &[u8] = b"This file is called .jpg and holds words.\n";
 struct Made {
     /// [`recipe::VERSION`] of the library.
     recipe: u32,
+    /// Digest of `truth.json`.
+    truth_sha256: String,
     /// Digest of each file by its path below the library.
     sha256: BTreeMap<String, String>,
 }
@@ -37,8 +39,9 @@ struct Truth<'a> {
     /// People by path below the library, forward slashes; an empty list means
     /// that nobody is on it.
     photos: BTreeMap<&'a str, &'a [&'static str]>,
-    /// Files that no reader can decode.
-    unreadable: Vec<&'a str>,
+    /// Cut-off files and files that are no picture. Whether a reader salvages
+    /// something of the first kind is its own affair.
+    damaged: Vec<&'a str>,
 }
 
 /// Ready when every file is there as the current recipe made it. Files that a
@@ -57,6 +60,11 @@ pub(crate) fn state(home: &Home) -> anyhow::Result<State> {
             made.recipe,
             recipe::VERSION
         )));
+    }
+    if !digest::matches(&home.samples().join("truth.json"), &made.truth_sha256)? {
+        return Ok(State::Missing(
+            "truth.json is missing or changed".to_owned(),
+        ));
     }
     for (file, sha256) in &made.sha256 {
         if !digest::matches(&home.sample_library().join(file), sha256)? {
@@ -101,18 +109,17 @@ pub(crate) fn bring(home: &Home) -> anyhow::Result<()> {
             .iter()
             .filter_map(|e| Some((e.path.as_str(), e.people.as_deref()?)))
             .collect(),
-        unreadable: entries
+        damaged: entries
             .iter()
             .filter(|e| e.people.is_none())
             .map(|e| e.path.as_str())
             .collect(),
     };
-    step::write(
-        &home.samples().join("truth.json"),
-        &serde_json::to_vec_pretty(&truth)?,
-    )?;
+    let truth = serde_json::to_vec_pretty(&truth)?;
+    step::write(&home.samples().join("truth.json"), &truth)?;
     let made = Made {
         recipe: recipe::VERSION,
+        truth_sha256: digest::of_bytes(&truth),
         sha256: files
             .iter()
             .map(|(path, bytes)| ((*path).to_owned(), digest::of_bytes(bytes)))
@@ -144,10 +151,11 @@ fn render_all<'a>(
     entries: &'a [Entry],
     pictures: &BTreeMap<&str, RgbImage>,
 ) -> anyhow::Result<BTreeMap<&'a str, Vec<u8>>> {
+    type Rendered<'a> = anyhow::Result<Vec<(&'a str, Vec<u8>)>>;
     let originals: Vec<&Entry> = entries.iter().filter(|e| repeats(e).is_none()).collect();
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut files = BTreeMap::new();
-    let rendered: Vec<anyhow::Result<Vec<(&str, Vec<u8>)>>> = std::thread::scope(|scope| {
+    let rendered: Vec<Rendered<'_>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|first| {
                 let mine = originals.iter().skip(first).step_by(threads);
@@ -338,12 +346,19 @@ mod tests {
         not_ready("not made yet");
         let record = |recipe| {
             let sha256 = BTreeMap::from([("a.jpg".to_owned(), digest::of_bytes(b"1"))]);
-            let made = serde_json::to_vec(&Made { recipe, sha256 }).unwrap();
+            let made = Made {
+                recipe,
+                truth_sha256: digest::of_bytes(b"{}"),
+                sha256,
+            };
+            let made = serde_json::to_vec(&made).unwrap();
             step::write(&home.samples().join("library.json"), &made).unwrap();
         };
         record(recipe::VERSION + 1);
         not_ready("recipe");
         record(recipe::VERSION);
+        not_ready("truth.json");
+        step::write(&home.samples().join("truth.json"), b"{}").unwrap();
         not_ready("a.jpg");
         step::write(&home.sample_library().join("a.jpg"), b"2").unwrap();
         not_ready("a.jpg");

@@ -353,9 +353,9 @@ fn portrait(
         .into_iter()
         .map(|i| subject.faces[i].person)
         .collect();
-    let [left, top, right, bottom] = subject.faces[face].bbox.map(|v| v as f32);
-    let [x, y] = shot.to_shot([(left + right) / 2.0, (top + bottom) / 2.0]);
-    let light = Light::random([x, y, (bottom - top) * shot.scale], shot.scale, rng);
+    let face = &subject.faces[face];
+    let [x, y] = shot.to_shot(face.centre());
+    let light = Light::random([x, y, face.height() * shot.scale], shot.scale, rng);
     let view = View {
         source: subject.file,
         shot,

@@ -70,8 +70,8 @@ impl Shot {
         wish: Portrait,
         rng: &mut Rng,
     ) -> Option<Self> {
-        let [left, top, right, bottom] = faces[subject].bbox.map(|v| v as f32);
-        let face_height = bottom - top;
+        let centre = faces[subject].centre();
+        let face_height = faces[subject].height();
         (0..ATTEMPTS).find_map(|_| {
             let scale =
                 (rng.between(wish.face_px[0], wish.face_px[1]) / face_height).min(MAX_SCALE);
@@ -91,10 +91,7 @@ impl Shot {
                 height * rng.between(0.32, 0.6),
             ];
             let away = shot.to_source(place);
-            shot.centre = [
-                (left + right) / 2.0 - away[0],
-                (top + bottom) / 2.0 - away[1],
-            ];
+            shot.centre = [centre[0] - away[0], centre[1] - away[1]];
             (shot.lies_within(source) && shot.present(faces)?.contains(&subject)).then_some(shot)
         })
     }
