@@ -41,15 +41,25 @@ pub(crate) fn sort(
     Ok(code(sorted))
 }
 
-/// Runs every test. A failed test does not keep the others from running.
+/// Runs every test, or those of the packages that `extra` names. A failed test
+/// does not keep the others from running.
 pub(crate) fn test(home: &Home, extra: &[String]) -> anyhow::Result<ExitCode> {
     let status = cargo(home)
         .env("FACE_SETS_PYTHON", python::interpreter(home))
-        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(["test", "--no-fail-fast"])
+        .args((!names_packages(extra)).then_some("--workspace"))
         .args(extra)
         .status()
         .context("cannot run cargo")?;
     Ok(code(status))
+}
+
+/// Whether the arguments, up to those for the tests themselves, choose packages.
+fn names_packages(extra: &[String]) -> bool {
+    extra
+        .iter()
+        .take_while(|a| *a != "--")
+        .any(|a| a == "-p" || a.starts_with("--package"))
 }
 
 /// A check that needs no set-up.
@@ -150,6 +160,22 @@ fn code(status: std::process::ExitStatus) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_named_package_replaces_the_workspace() {
+        let names = |arguments: &[&str]| {
+            names_packages(
+                &arguments
+                    .iter()
+                    .map(|a| (*a).to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert!(names(&["-p", "xtask"]));
+        assert!(names(&["--package=xtask"]));
+        assert!(!names(&["--release", "--", "-p"]));
+        assert!(!names(&[]));
+    }
 
     #[test]
     fn the_target_folder_is_the_one_cargo_names() {

@@ -86,7 +86,12 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         }
         Task::Sort { src, out, extra } => {
             setup::bring(&home, &setup::FOR_SORTING)?;
-            let src = src.unwrap_or_else(|| home.sample_library());
+            let src = if let Some(src) = src {
+                src
+            } else {
+                setup::bring(&home, &setup::FOR_THE_DEMO)?;
+                home.sample_library()
+            };
             let out = out.unwrap_or_else(|| PathBuf::from("facesets-demo"));
             cargo::sort(&home, &src, &out, &extra)
         }

@@ -28,21 +28,16 @@ pub(crate) fn interpreter(home: &Home) -> PathBuf {
 }
 
 /// Ready when the interpreter loads a NumPy of ours.
-pub(crate) fn state(home: &Home) -> anyhow::Result<State> {
+pub(crate) fn state(home: &Home) -> State {
     let interpreter = interpreter(home);
     if !interpreter.is_file() {
-        return Ok(State::Missing(format!(
-            "{} is not there",
-            home.shown(&interpreter)
-        )));
+        return State::Missing(format!("{} is not there", home.shown(&interpreter)));
     }
     let code = "import numpy, sys; sys.exit(numpy.__version__ not in ('2.2.6', '2.4.6'))";
-    Ok(
-        match run_quietly(Command::new(&interpreter).args(["-c", code])) {
-            Ok(()) => State::Ready,
-            Err(_) => State::Missing("its Python does not load the pinned numpy".to_owned()),
-        },
-    )
+    match run_quietly(Command::new(&interpreter).args(["-c", code])) {
+        Ok(()) => State::Ready,
+        Err(_) => State::Missing("its Python does not load the pinned numpy".to_owned()),
+    }
 }
 
 /// Installs NumPy and writes the wrapper.

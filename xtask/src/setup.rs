@@ -24,8 +24,10 @@ pub(crate) enum Step {
     Python,
 }
 
-/// What the main job needs.
-pub(crate) const FOR_SORTING: [Step; 3] = [Step::Runtime, Step::Models, Step::Samples];
+/// What the main job needs on a person's own photos.
+pub(crate) const FOR_SORTING: [Step; 2] = [Step::Runtime, Step::Models];
+/// What it needs besides when there are none.
+pub(crate) const FOR_THE_DEMO: [Step; 1] = [Step::Samples];
 /// What the tests need.
 const EVERYTHING: [Step; 4] = [Step::Runtime, Step::Models, Step::Samples, Step::Python];
 
@@ -65,7 +67,7 @@ impl Step {
             }
             Self::Models => step::state(&free_pack(home)?),
             Self::Samples => samples::state(home),
-            Self::Python => python::state(home),
+            Self::Python => Ok(python::state(home)),
         }
     }
 
@@ -87,12 +89,12 @@ impl Step {
 
 /// Runs all steps whose result is missing.
 pub(crate) fn bring_everything(home: &Home) -> anyhow::Result<()> {
+    println!("set-up in {}", home.root.display());
     bring(home, &EVERYTHING)
 }
 
 /// Runs those of `steps` whose result is missing.
 pub(crate) fn bring(home: &Home, steps: &[Step]) -> anyhow::Result<()> {
-    println!("set-up in {}", home.root.display());
     for step in steps {
         if step.state(home)? == State::Ready {
             println!("  {} ready", step.title());
@@ -215,8 +217,8 @@ mod tests {
     }
 
     #[test]
-    fn sorting_needs_no_python_packages() {
+    fn sorting_own_photos_needs_neither_samples_nor_python() {
         assert!(!FOR_SORTING.contains(&Step::Python));
-        assert!(FOR_SORTING.iter().all(|s| EVERYTHING.contains(s)));
+        assert!(!FOR_SORTING.contains(&Step::Samples));
     }
 }

@@ -18,6 +18,19 @@ pub(crate) struct Face {
     pub(crate) bbox: [u32; 4],
 }
 
+impl Face {
+    /// Middle of the box, pixels.
+    pub(crate) fn centre(&self) -> [f32; 2] {
+        let [left, top, right, bottom] = self.bbox.map(|v| v as f32);
+        [f32::midpoint(left, right), f32::midpoint(top, bottom)]
+    }
+
+    /// Height of the box, pixels.
+    pub(crate) fn height(&self) -> f32 {
+        (self.bbox[3] - self.bbox[1]) as f32
+    }
+}
+
 /// One photo of a package.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source {
