@@ -334,7 +334,7 @@ fn draw(who: usize, photo: usize) -> RgbImage {
     let shirt = [3, 4, 5].map(|s| 60 + (hash(who, s) % 150) as u8);
     let wall = [6, 7, 8].map(|s| 110 + (hash(who * 97 + photo, s) % 120) as u8);
     let (long_hair, glasses, beard) = (pick(2, 9) == 0, pick(3, 10) == 0, pick(4, 11) == 0);
-    let light = 0.8 + f64::from(hash(who * 97 + photo, 12) % 35) / 100.0;
+    let light = 0.76 + f64::from(hash(who * 97 + photo, 12) % 26) / 100.0;
     let (cx, cy, r) = place(who, photo);
     let turn = f64::from(hash(who * 97 + photo, 13) % 40) / 100.0 - 0.2;
     let smile = 0.1 + f64::from(hash(who * 97 + photo, 14) % 20) / 100.0;

@@ -117,6 +117,10 @@ struct Tile {
 }
 
 struct ChartView {
+    height: String,
+    top: String,
+    base: String,
+    tick_y: String,
     /// Outlines of the two distributions.
     own: String,
     other: String,
@@ -125,14 +129,15 @@ struct ChartView {
     ticks: Vec<(String, String)>,
     n_own: String,
     n_other: String,
-    top: String,
+    tallest: String,
     sentences: Vec<String>,
 }
 
 struct CutView {
     x: String,
     label: String,
-    /// Side on which the text has room.
+    /// Top of its line.
+    y: String,
     anchor: &'static str,
     text_x: String,
     text_y: String,
@@ -146,6 +151,7 @@ struct Overview<'a> {
     tiles: Vec<Tile>,
     rows: &'a [(String, String)],
     notes: Vec<String>,
+    unread_title: String,
     unread: Vec<(String, String)>,
     n_unread_more: usize,
     chart: Option<ChartView>,
@@ -309,6 +315,7 @@ impl<'a> Writer<'a> {
             tiles: self.tiles(),
             rows: &plan.summary.rows,
             notes: self.notes(),
+            unread_title: self.unread_title(),
             unread: self
                 .missing
                 .photos
@@ -371,13 +378,15 @@ impl<'a> Writer<'a> {
             tiles.push(tile(n_sets, "sets exported", None));
             tiles.push(tile(totals.exported, "faces exported", None));
         }
+        let kept = if exports {
+            "faces kept, not exported"
+        } else {
+            "faces in groups"
+        };
+        tiles.push(tile(totals.kept, kept, None));
         tiles.push(tile(totals.dropped, "faces dropped", None));
         let lists = [
-            (
-                totals.singletons,
-                "faces of nobody else",
-                Content::Singletons,
-            ),
+            (totals.singletons, "single faces", Content::Singletons),
             (plan.noface.len(), "photos without a face", Content::NoFace),
             (plan.problems().count(), "files not read", Content::Problems),
         ];
@@ -388,25 +397,20 @@ impl<'a> Writer<'a> {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if !self.missing.thumbs.is_empty() {
-            notes.push(format!(
-                "{} without a picture here, because {} could not be shown.",
-                many(self.missing.thumbs.len(), "face is", "faces are"),
-                many(self.missing.photos.len(), "photo", "photos"),
-            ));
-        }
-        if self.plan.n_repeated > 0 {
-            notes.push(format!(
-                "{} more than one set; each is shown once, at the first.",
-                many(
-                    self.plan.n_repeated,
-                    "face is listed by",
-                    "faces are listed by"
-                ),
-            ));
-        }
-        notes
+        let n = self.plan.n_repeated;
+        let note = format!(
+            "Sets list faces of other sets {}; each face is shown once, at its first set.",
+            many(n, "time", "times"),
+        );
+        Vec::from_iter((n > 0).then_some(note))
+    }
+
+    fn unread_title(&self) -> String {
+        format!(
+            "{} without a picture here, because {} could not be shown",
+            many(self.missing.thumbs.len(), "face is", "faces are"),
+            many(self.missing.photos.len(), "photo", "photos"),
+        )
     }
 
     fn group_view(&self, group: &GroupCard, n_pictures: usize) -> GroupView {
@@ -770,11 +774,18 @@ fn nearest_line(facts: &FaceFacts) -> String {
     })
 }
 
-/// Plot area of the chart in its own units; the template draws the rest.
-const PLOT: (f64, f64, f64, f64) = (8.0, 40.0, 464.0, 140.0);
+/// Left edge, width and height of the chart's plot in its own units.
+const PLOT: (f64, f64, f64) = (8.0, 464.0, 140.0);
+/// Height of a row of names above the plot.
+const ROW: f64 = 14.0;
 
 fn chart(histogram: &Histogram) -> ChartView {
-    let (left, top, width, height) = PLOT;
+    let (left, width, height) = PLOT;
+    // Names of the lower lines stand to their left, of the upper ones to their
+    // right, the innermost on top: so none crosses another line.
+    let n_cuts = histogram.cuts.len();
+    let middle = n_cuts.div_ceil(2);
+    let top = 10.0 + ROW * middle as f64;
     let n = histogram.bins.len();
     let tallest = histogram
         .bins
@@ -820,16 +831,20 @@ fn chart(histogram: &Histogram) -> ChartView {
         .iter()
         .enumerate()
         .map(|(at, cut)| {
-            let position = Histogram::position(cut.line.distance);
-            let x = left + width * position;
-            let right = position < 0.6;
+            let x = left + width * Histogram::position(cut.line.distance);
+            let (is_lower, row) = if at < middle {
+                (true, middle - 1 - at)
+            } else {
+                (false, at - middle)
+            };
+            let text_y = 11.0 + ROW * row as f64;
             CutView {
                 x: number(x, 2),
+                y: number(text_y - 9.0, 2),
                 label: format!("{} {}", cut.line.label, number(cut.line.distance.get(), 3)),
-                anchor: if right { "start" } else { "end" },
-                text_x: number(if right { x + 4.0 } else { x - 4.0 }, 2),
-                // Neighbouring lines take turns, so that their names don't meet.
-                text_y: number(12.0 + 14.0 * (at % 2) as f64, 0),
+                anchor: if is_lower { "end" } else { "start" },
+                text_x: number(if is_lower { x - 4.0 } else { x + 4.0 }, 2),
+                text_y: number(text_y, 2),
             }
         })
         .collect();
@@ -849,6 +864,9 @@ fn chart(histogram: &Histogram) -> ChartView {
         })
         .collect();
     ChartView {
+        height: number(top + height + 24.0, 2),
+        top: number(top, 2),
+        tick_y: number(top + height + 16.0, 2),
         own: outline(&|bin| histogram.bins[bin].own),
         other: outline(&|bin| histogram.bins[bin].other),
         bins,
@@ -857,9 +875,10 @@ fn chart(histogram: &Histogram) -> ChartView {
             .step_by(10)
             .map(|bin| (x(bin), number(Histogram::edge(bin), 1)))
             .collect(),
+        base,
         n_own: count(histogram.n_own),
         n_other: count(histogram.n_other),
-        top: many(tallest, "face", "faces"),
+        tallest: many(tallest, "face", "faces"),
         sentences,
     }
 }

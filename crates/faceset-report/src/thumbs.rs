@@ -109,7 +109,7 @@ mod tests {
         let mut picture = RgbImage::from_pixel(800, 400, Rgb([0, 0, 200]));
         for y in 50..350 {
             for x in 200..500 {
-                picture.put_pixel(x, y, Rgb([(x - 200) as u8 / 2, (y - 50) as u8 / 2, 0]));
+                picture.put_pixel(x, y, Rgb([((x - 200) / 2) as u8, ((y - 50) / 2) as u8, 0]));
             }
         }
         let square = cut(&picture, &[300.0, 100.0, 400.0, 300.0].into()).unwrap();
