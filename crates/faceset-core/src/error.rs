@@ -27,4 +27,10 @@ pub enum ValueError {
         /// What was given.
         value: u64,
     },
+    /// A date that is none.
+    #[error("{value:?} is not a date: expected YYYY-MM-DD")]
+    Date {
+        /// What was given.
+        value: String,
+    },
 }

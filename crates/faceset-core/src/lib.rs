@@ -5,6 +5,7 @@
 //! once, so that 0.45 and 0.55, pixels and degrees, boxes and crops can't be
 //! mixed up further down.
 
+pub mod consent;
 pub mod dst_name;
 pub mod error;
 pub mod geometry;
@@ -15,6 +16,7 @@ pub mod number;
 pub mod progress;
 pub mod record;
 
+pub use consent::{CivilDate, Consent, PersonFacts};
 pub use dst_name::safe_dst_name;
 pub use error::ValueError;
 pub use geometry::{BBox, Landmarks5, Pose};

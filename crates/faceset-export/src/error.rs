@@ -17,12 +17,9 @@ pub enum ExportError {
         /// What is possible.
         expected: &'static str,
     },
-    /// A date that is none.
-    #[error("read {value:?} as a date: expected YYYY-MM-DD")]
-    Date {
-        /// What was given.
-        value: String,
-    },
+    /// A value outside what its type promises.
+    #[error(transparent)]
+    Value(#[from] faceset_core::ValueError),
     /// Candidates were asked for without the groups they come from.
     #[error(
         "plan candidates: they are rescued from the singletons of a raw manifest, and none was given"

@@ -1,0 +1,33 @@
+//! Identities that last.
+//!
+//! Owns the registry: which number is which person for ever, what people said
+//! of them (name, consent, birth date, "not this person"), the history with
+//! undo, recognising people in a fresh run, and forgetting. Knows nothing of
+//! caches, embeddings or pictures: faces are keys.
+//!
+//! Every operation is a pure `plan_…` on [`Registry`]; [`RegistryWriter`]
+//! applies it. Formats: docs/formats/registry.md.
+
+mod change;
+mod error;
+mod file;
+mod identity;
+mod journal;
+mod ops;
+mod reconcile;
+mod record;
+mod registry;
+mod store;
+#[cfg(test)]
+mod testing;
+mod tree;
+
+pub use change::{Change, Edit, FacesEdit, Plan};
+pub use error::{Flaw, IdentityError};
+pub use file::REGISTRY_VERSION;
+pub use identity::{FaceId, Faces, Identity, MAX_NAME_CHARS, State, StateError, name_flaw};
+pub use journal::{BLOTTED, Entry};
+pub use reconcile::{MIN_SHARED, Matched, Reconciliation, Renumbering, SetMatch};
+pub use registry::{MOVED_BOX_MIN_IOU, Registry};
+pub use store::{JOURNAL_FILE, LOCK_FILE, REGISTRY_FILE, RegistryWriter};
+pub use tree::{names_on_disk, numbers_on_disk};

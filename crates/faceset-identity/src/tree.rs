@@ -1,0 +1,71 @@
+//! What a swap-ready folder itself tells: numbers in use, names people wrote.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::Path;
+
+use faceset_core::{FacesetNumber, canonical_faceset_number};
+
+use crate::error::IdentityError;
+use crate::identity::name_flaw;
+
+/// Folders below which sets are kept that are no longer active.
+const ASIDE: [&str; 3] = ["_dropped", "_merged", "_thin"];
+/// Where a person writes the name.
+const NAME_FILE: &str = "NAME.txt";
+
+/// Numbers that folders carry, active ones and those moved aside (there a copy
+/// is called `faceset_003-2`), so that none is given out a second time.
+pub fn numbers_on_disk(dir: &Path) -> Result<BTreeSet<FacesetNumber>, IdentityError> {
+    let mut numbers = BTreeSet::new();
+    for folder in std::iter::once(dir.to_path_buf()).chain(ASIDE.map(|a| dir.join(a))) {
+        for name in folder_names(&folder)? {
+            let plain = name.split('-').next().unwrap_or_default();
+            numbers.extend(canonical_faceset_number(plain));
+        }
+    }
+    Ok(numbers)
+}
+
+/// Names that people wrote into `NAME.txt` of the active sets: the first line
+/// that is not empty. A line that mentions the folder is the placeholder of an
+/// export, and a line that several folders share is no name either.
+pub fn names_on_disk(dir: &Path) -> Result<BTreeMap<FacesetNumber, String>, IdentityError> {
+    let mut names: BTreeMap<FacesetNumber, String> = BTreeMap::new();
+    for folder in folder_names(dir)? {
+        let Some(number) = canonical_faceset_number(&folder) else {
+            continue;
+        };
+        let Ok(text) = std::fs::read_to_string(dir.join(&folder).join(NAME_FILE)) else {
+            continue;
+        };
+        let text = text.trim_start_matches('\u{feff}');
+        let line = text.lines().map(str::trim).find(|l| !l.is_empty());
+        if let Some(line) = line.filter(|l| name_flaw(l).is_none() && !l.contains(&folder)) {
+            names.insert(number, line.to_owned());
+        }
+    }
+    let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+    for name in names.values() {
+        *uses.entry(name.to_lowercase()).or_default() += 1;
+    }
+    names.retain(|_, name| uses[&name.to_lowercase()] == 1);
+    Ok(names)
+}
+
+/// Names of the folders below one, sorted; none when it isn't there.
+fn folder_names(dir: &Path) -> Result<Vec<String>, IdentityError> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(IdentityError::io("list", dir))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(IdentityError::io("list", dir))?;
+        if entry.path().is_dir() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
