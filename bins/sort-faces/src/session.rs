@@ -33,6 +33,7 @@ pub(crate) fn with_ctx<R>(
         n_workers: jobs
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         current_year: i32::from(jiff::Zoned::now().year()),
+        now: jiff::Timestamp::now(),
     })
 }
 

@@ -48,8 +48,8 @@ pub struct AnalyzedFace {
 pub struct Analysis {
     /// Faces, best score first.
     pub faces: Vec<AnalyzedFace>,
-    /// Detections whose points have no spread or whose embedding has no
-    /// length: nothing can be compared, so they are only counted.
+    /// Detections that are no usable faces: points without spread, or an
+    /// embedding shorter than the pack asks. They are only counted.
     pub n_unusable: usize,
 }
 
@@ -325,7 +325,7 @@ impl Analyzer {
     }
 
     /// Unit embedding and raw length of the face at `kps`; `None` when the
-    /// points have no spread or the embedding no length.
+    /// points have no spread or the embedding is shorter than the pack asks.
     pub fn embed(
         &mut self,
         picture: &RgbImage,
@@ -353,7 +353,15 @@ impl Analyzer {
             .map(|v| f64::from(*v) * f64::from(*v))
             .sum::<f64>()
             .sqrt();
-        if length < 1e-6 {
+        // Below the first there is no direction, below the second no face.
+        if length < 1e-6
+            || self
+                .pack
+                .pack
+                .recognizer
+                .min_embedding_norm
+                .is_some_and(|least| (length as f32) < least)
+        {
             return Ok(None);
         }
         let unit = raw

@@ -157,6 +157,9 @@ pub struct RecognizerSpec {
     pub std: f32,
     /// Length of the embedding.
     pub dim: usize,
+    /// Detections whose raw embedding is shorter are no faces; equal is kept.
+    /// Recognisers of this kind give short vectors for what shows no face.
+    pub min_embedding_norm: Option<f32>,
     /// Repairs.
     #[serde(default)]
     pub repair: Vec<Repair>,
@@ -462,8 +465,15 @@ impl LocatedPack {
         let d = &self.pack.detector;
         let r = &self.pack.recognizer;
         let tiles: Vec<String> = d.tiles.iter().map(ToString::to_string).collect();
+        let points = self.pack.points.as_ref().map_or_else(String::new, |p| {
+            format!(
+                " points={:?} {} {:?} ({},{}) {:?};",
+                p.kind, p.size, p.color, p.mean, p.std, p.repair
+            )
+        });
         format!(
-            "v1 det={:?} {}x{} {:?} ({},{}) thr={} nms={} tiles=[{}]@{}; rec={:?} ({},{}); resize=cv-fixed warp=cv-fixed",
+            "v1 det={:?} {}x{} {:?} ({},{}) thr={} nms={} tiles=[{}]@{} {:?};{points} rec={:?} ({},{}) norm>={} {:?}; \
+             resize=cv-fixed warp=cv-fixed",
             d.kind,
             d.width,
             d.height,
@@ -474,9 +484,12 @@ impl LocatedPack {
             d.nms_threshold,
             tiles.join(","),
             d.tile_score_threshold.unwrap_or(d.score_threshold),
+            d.repair,
             r.color,
             r.mean,
-            r.std
+            r.std,
+            r.min_embedding_norm.unwrap_or(0.0),
+            r.repair
         )
     }
 

@@ -42,7 +42,11 @@ pub(crate) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Med
 
     // A file that ends early, or whose colours libjpeg leaves to the caller, is
     // the other decoder's.
-    let reference = if header.ended { libjpeg(bytes, frame) } else { None };
+    let reference = if header.ended {
+        libjpeg(bytes, frame)
+    } else {
+        None
+    };
     let decoded = reference.map_or_else(|| pixels(bytes, limits, frame), |rgb| Ok((rgb, false)));
     let (rgb, cut) = match decoded {
         // Readers made for cameras' mistakes ignore segments they do not need.
@@ -66,6 +70,10 @@ pub(crate) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Med
     })
 }
 
+/// Name of the decoder that whole JPEGs go through, for caches: embeddings from
+/// pixels of another decoder differ in the third digit.
+pub const JPEG_DECODER: &str = "libjpeg";
+
 /// Pixels as libjpeg gives them, bit for bit what OpenCV and Pillow read: the
 /// models were trained on such pixels, and a few levels' difference moves boxes
 /// and embeddings measurably (docs/analysis/accuracy.md).
@@ -84,7 +92,11 @@ fn libjpeg(bytes: &[u8], frame: Frame) -> Option<RgbImage> {
         let mut started = decoder.rgb().ok()?;
         let pixels = started.read_scanlines::<[u8; 3]>().ok()?;
         started.finish().ok()?;
-        RgbImage::from_raw(frame.width.into(), frame.height.into(), pixels.into_flattened())
+        RgbImage::from_raw(
+            frame.width.into(),
+            frame.height.into(),
+            pixels.into_flattened(),
+        )
     };
     std::panic::catch_unwind(decode).ok().flatten()
 }

@@ -30,6 +30,7 @@ pub use decode::{
 pub use error::MediaError;
 pub use exif::{CaptureTime, capture_time};
 pub use guard::is_decoding;
+pub use jpeg::JPEG_DECODER;
 pub use read::{DEFAULT_MAX_FILE_BYTES, FileBytes, read_bytes};
 pub use scan::{Scan, ScanOptions, ScannedFile, SkipReason, Skipped, scan};
 pub use sniff::{Content, Format, OtherKind, SNIFF_BYTES, extension_fits, sniff};

@@ -17,6 +17,8 @@ pub struct Ctx<'a> {
     pub n_workers: usize,
     /// The current year: capture dates after it are refused.
     pub current_year: i32,
+    /// The time of the run, for journals.
+    pub now: jiff::Timestamp,
 }
 
 impl std::fmt::Debug for Ctx<'_> {

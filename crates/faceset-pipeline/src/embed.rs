@@ -81,7 +81,7 @@ pub struct EmbedReport {
     pub skipped_paths: Vec<Problem>,
     /// New faces.
     pub faces: usize,
-    /// Detections that could not be embedded (points without spread).
+    /// Detections that turned out to be no usable faces.
     pub unusable_faces: usize,
     /// Photos that end early; their decoded part was used.
     pub truncated: Vec<String>,

@@ -8,6 +8,7 @@ use faceset_infer::{
     Analyzer, FREE_PACK, InferError, LocatedPack, PREFERRED_PACK, Pack, Provider, Purpose, Runtime,
     find_library,
 };
+use faceset_media::JPEG_DECODER;
 
 use crate::PipelineError;
 
@@ -104,7 +105,7 @@ impl Engine {
                     .filter(|(role, _)| !role.starts_with("landmark_"))
                     .map(|(role, file)| ((*role).to_owned(), file.sha256))
                     .collect(),
-                pipeline: self.pack.pipeline(),
+                pipeline: format!("{} jpeg={JPEG_DECODER}", self.pack.pipeline()),
             },
             det_size: [detector.width, detector.height],
             det_thresh: detector.score_threshold,

@@ -68,6 +68,12 @@ pub enum PipelineError {
     /// Files of ours.
     #[error(transparent)]
     Fs(#[from] faceset_fs::FsError),
+    /// The registry of people.
+    #[error(transparent)]
+    Identity(#[from] faceset_identity::IdentityError),
+    /// The contact sheet.
+    #[error(transparent)]
+    Report(#[from] faceset_report::ReportError),
     /// The export.
     #[error(transparent)]
     Export(#[from] faceset_export::ExportError),

@@ -6,6 +6,7 @@
 //! a sink, results are data.
 
 pub mod cluster;
+pub mod contact;
 mod ctx;
 pub mod dedup;
 pub mod embed;
@@ -15,6 +16,7 @@ mod error;
 pub mod export;
 pub mod materialize;
 mod ordered;
+pub mod people;
 mod photo;
 pub mod refine;
 pub mod sort;

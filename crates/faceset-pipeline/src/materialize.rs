@@ -326,6 +326,7 @@ mod tests {
             holder: "test",
             n_workers: 1,
             current_year: 2026,
+            now: jiff::Timestamp::UNIX_EPOCH,
         })
     }
 

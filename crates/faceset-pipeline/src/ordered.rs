@@ -175,6 +175,7 @@ mod tests {
             holder: "test",
             n_workers,
             current_year: 2026,
+            now: jiff::Timestamp::UNIX_EPOCH,
         }
     }
 

@@ -12,13 +12,14 @@ use faceset_cluster::{Vectors, centroid};
 use faceset_core::manifest::{DroppedFace, MANIFEST_VERSION, RefineManifest, RefinedSet};
 use faceset_core::{CosineDistance, FacesetNumber, canonical_faceset_number};
 use faceset_fs::{DirLock, write_json};
+use faceset_identity::Registry;
 use faceset_quality::{Gates, decimal};
 use serde::Serialize;
 use serde_json::{Map, json};
 
 use crate::cluster::{best_first, cache_ref, group, places_of};
 use crate::materialize::{self, LinkMode, TreePlan, TreeReport};
-use crate::{Ctx, PipelineError};
+use crate::{Ctx, PipelineError, people};
 
 /// Name of the manifest.
 pub const MANIFEST: &str = "refine_manifest.json";
@@ -288,6 +289,20 @@ impl RefinePlan {
     pub fn report(&self) -> &RefineReport {
         &self.report
     }
+}
+
+/// Gives sets of known people their numbers back, see [`people::keep_numbers`].
+pub fn keep_numbers(
+    plan: &mut RefinePlan,
+    registry: &Registry,
+    swap_ready: &Path,
+) -> Result<Vec<String>, PipelineError> {
+    let notes = people::keep_numbers(&mut plan.manifest, registry, swap_ready)?;
+    plan.tree = TreePlan::default();
+    for set in &plan.manifest.facesets {
+        plan.tree.add(&set.name, &set.images);
+    }
+    Ok(notes)
 }
 
 /// Writes folders and manifest below `out`.

@@ -2,16 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use faceset_core::manifest::{RefinedSet, SwapReadyManifest};
 use faceset_export::{ExportOptions, ExportReport};
+use faceset_report::{CutLine, FileProblem, RunSummary};
 use serde::Serialize;
 
 use crate::cluster::{self, ClusterOptions, ClusterReport, load_cache};
+use crate::contact::{self, Sheet};
 use crate::dedup::{self, DedupReport};
 use crate::embed::{self, EmbedOptions, EmbedReport};
 use crate::enrich::{self, EnrichReport};
-use crate::export::{self, ExportSources, FactsOf};
+use crate::export::{self, ExportSources};
 use crate::refine::{self, RefineOptions, RefineReport};
-use crate::{Ctx, Engine, PipelineError};
+use crate::{Ctx, Engine, PipelineError, people};
 
 /// Where a chain puts things below its output folder.
 #[derive(Debug, Clone)]
@@ -89,13 +92,54 @@ pub struct SortReport {
     pub export: ExportReport,
 }
 
+impl SortReport {
+    /// What the contact sheet says of the run. No times: equal results make
+    /// equal pages.
+    fn summary(&self, engine: &Engine) -> RunSummary {
+        let row = |label: &str, value: String| (label.to_owned(), value);
+        let problems = |list: &[embed::Problem]| {
+            list.iter()
+                .map(|p| FileProblem {
+                    path: p.path.as_str().into(),
+                    reason: p.reason.clone(),
+                })
+                .collect()
+        };
+        RunSummary {
+            rows: vec![
+                row(
+                    "photos in the cache",
+                    self.embed.photos_in_cache.to_string(),
+                ),
+                row("faces", self.cluster.faces.to_string()),
+                row("persons", self.cluster.persons.to_string()),
+                row("single faces", self.cluster.singletons.to_string()),
+                row("photos without a face", self.cluster.noface.to_string()),
+                row("sets", self.refine.facesets.to_string()),
+                row("faces in sets", self.refine.faces_in_sets.to_string()),
+                row("faces exported", self.export.n_exported().to_string()),
+                row(
+                    "groups of identical files",
+                    self.dedup.byte_groups.to_string(),
+                ),
+                row(
+                    "groups of look-alike faces",
+                    self.dedup.visual_groups.to_string(),
+                ),
+                row("models", engine.pack().pack.title.clone()),
+            ],
+            failed: problems(&self.embed.failed),
+            skipped: problems(&self.embed.skipped_paths),
+        }
+    }
+}
+
 /// Runs embed (with landmarks), enrich, cluster, refine, dedup and export-swap.
 /// Every step resumes; a second run over unchanged photos rewrites nothing.
 pub fn run(
     options: &SortOptions,
     layout: &Layout,
     engine: &Engine,
-    facts: FactsOf<'_>,
     ctx: Ctx<'_>,
 ) -> Result<SortReport, PipelineError> {
     let cache_path = layout.cache();
@@ -110,7 +154,12 @@ pub fn run(
     let cache = load_cache(&cache_path, ctx)?;
     let raw = cluster::plan(&cache, &cache_path, &options.cluster, ctx)?;
     let cluster = cluster::apply(&raw, &layout.raw(), ctx)?;
-    let refined = refine::plan(&cache, &cache_path, &options.refine, ctx)?;
+    let mut refined = refine::plan(&cache, &cache_path, &options.refine, ctx)?;
+    let swap_ready = layout.swap_ready();
+    let registry = people::load(&swap_ready, ctx)?;
+    for note in refine::keep_numbers(&mut refined, &registry, &swap_ready)? {
+        ctx.progress.note(&note);
+    }
     let refine = refine::apply(&refined, &layout.refined(), ctx)?;
     let (duplicates, failed) =
         dedup::find(&cache, &cache_path, &options.export.near_duplicates, ctx)?;
@@ -120,16 +169,41 @@ pub fn run(
         refined: layout.refined().join(refine::MANIFEST),
         raw: Some(layout.raw().join(cluster::MANIFEST)),
     };
-    let plan = export::plan(&cache, &sources, &options.export, facts, ctx)?;
-    let export = export::apply(&plan, &cache, engine, &layout.swap_ready(), ctx)?;
-    Ok(SortReport {
+    let facts = |set: &RefinedSet| registry.export_facts(set);
+    let plan = export::plan(&cache, &sources, &options.export, &facts, ctx)?;
+    let export = export::apply(&plan, &cache, engine, &swap_ready, ctx)?;
+    for note in people::record_export(&swap_ready, ctx)? {
+        ctx.progress.note(&note);
+    }
+    let report = SortReport {
         embed,
         enrich,
         cluster,
         refine,
         dedup,
         export,
-    })
+    };
+    let summary = report.summary(engine);
+    let swap: SwapReadyManifest = export::read_manifest(&swap_ready.join(cluster::MANIFEST))?;
+    let sheet = Sheet {
+        cache: &cache,
+        raw: &raw.manifest,
+        refined: &refined.manifest,
+        swap: &swap,
+        summary: &summary,
+        cuts: &[
+            CutLine {
+                label: "cluster".to_owned(),
+                distance: options.cluster.threshold,
+            },
+            CutLine {
+                label: "export".to_owned(),
+                distance: options.export.outlier_threshold,
+            },
+        ],
+    };
+    contact::write(&sheet, &layout.out, ctx)?;
+    Ok(report)
 }
 
 /// An output folder inside a source would be embedded by the next run.

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use faceset_cli::{Context, Report};
+use faceset_core::manifest::RefinedSet;
 use faceset_core::{CosineDistance, Score};
-use faceset_export::{
-    ExportOptions, ExportPlan, ExportReport, ExportSettings, Outcome, PersonFacts,
-};
+use faceset_export::{ExportOptions, ExportPlan, ExportReport, ExportSettings, Outcome};
 use faceset_pipeline::cluster::load_cache;
 use faceset_pipeline::export::{self, ExportSources};
+use faceset_pipeline::people;
 
 use super::{count, json};
 use crate::args::{EngineArgs, distance};
@@ -102,7 +102,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     };
     let (cache, plan) = with_ctx(context, args.engine.jobs(), |ctx| {
         let cache = load_cache(&args.cache, ctx)?;
-        let plan = export::plan(&cache, &sources, &options, &|_| PersonFacts::default(), ctx)?;
+        let registry = people::load(&args.out, ctx)?;
+        let facts = |set: &RefinedSet| registry.export_facts(set);
+        let plan = export::plan(&cache, &sources, &options, &facts, ctx)?;
         Ok((cache, plan))
     })
     .map_err(for_people)?;
@@ -114,7 +116,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     }
     let engine = engine(&args.engine, context)?;
     let report = with_ctx(context, args.engine.jobs(), |ctx| {
-        export::apply(&plan, &cache, &engine, &args.out, ctx)
+        let report = export::apply(&plan, &cache, &engine, &args.out, ctx)?;
+        for note in people::record_export(&args.out, ctx)? {
+            ctx.progress.note(&note);
+        }
+        Ok(report)
     })
     .map_err(for_people)?;
     Ok(Report::done(

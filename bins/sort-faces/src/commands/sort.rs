@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use faceset_cli::{Context, Report};
 use faceset_core::CosineDistance;
-use faceset_export::PersonFacts;
 use faceset_media::ScanOptions;
 use faceset_pipeline::cluster::ClusterOptions;
 use faceset_pipeline::embed::{self, EmbedOptions};
@@ -85,7 +84,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     }
     let engine = engine(&args.engine, context)?;
     let report = with_ctx(context, jobs, |ctx| {
-        sort::run(&options, &layout, &engine, &|_| PersonFacts::default(), ctx)
+        sort::run(&options, &layout, &engine, ctx)
     })
     .map_err(for_people)?;
     Ok(Report::done(text(&report, &layout), json("sort", &report)))
@@ -123,6 +122,7 @@ fn text(report: &SortReport, layout: &Layout) -> String {
         format!("people by folder   {}", layout.raw().display()),
         format!("good faces         {}", layout.refined().display()),
         format!("swap-ready sets    {}", layout.swap_ready().display()),
+        format!("look at            {}", layout.index().display()),
     ];
     lines.join("\n")
 }
