@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::facts::FileProblem;
-use crate::pages::{GENERATOR, Missing, STYLE, STYLE_FILE, render};
+use crate::pages::{GENERATOR, Missing, STYLE, STYLE_FILE, Site};
 use crate::plan::{FOLDER, FaceCard, INDEX, ReportPlan};
 use crate::thumbs::{Pictures, thumbnail};
 use crate::{ReportError, listing};
@@ -215,10 +215,11 @@ fn write_pages(
     outcome: &mut ReportOutcome,
 ) -> Result<(), ReportError> {
     progress.start("write pages", Some(plan.pages.len() as u64));
+    let site = Site::new(plan, missing);
     put(out, STYLE_FILE, STYLE.as_bytes(), outcome)?;
     // The index last: it never links to a page that is not there yet.
     for page in plan.pages.iter().rev() {
-        let html = render(plan, page, missing)?;
+        let html = site.render(page)?;
         put(out, &page.file, html.as_bytes(), outcome)?;
         progress.advance(1);
     }

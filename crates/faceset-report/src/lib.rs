@@ -8,6 +8,8 @@
 //! [`group`] → (the caller measures distances) → [`plan`] → [`apply`].
 
 mod apply;
+mod captions;
+mod chart;
 mod error;
 mod facts;
 mod grouping;
@@ -18,6 +20,7 @@ mod options;
 mod pages;
 mod plan;
 mod thumbs;
+mod views;
 mod words;
 
 pub use apply::{ReportOutcome, apply};

@@ -1,18 +1,24 @@
-//! From a planned page to HTML: every text is put into words here and escaped
-//! by the templates.
+//! From a planned page to HTML: which lists and links it holds. The words are
+//! those of `captions`; the templates escape them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
-use faceset_core::{CosineDistance, FaceKey};
 
 use crate::ReportError;
-use crate::facts::{FaceFacts, FileProblem};
-use crate::grouping::{ExportState, GroupKind, Standing, section_key};
-use crate::histogram::Histogram;
+use crate::captions::{
+    badge, distance, facts_of, nearest_line, same_section, scores, section_title, sizes, sources,
+    title,
+};
+use crate::chart::chart;
+use crate::facts::FileProblem;
+use crate::grouping::{ExportState, Standing};
 use crate::link::{file_name, photo_href};
 use crate::plan::{Content, FOLDER, FaceCard, GroupCard, PagePlan, ReportPlan};
-use crate::thumbs::THUMB_PX;
+use crate::views::{
+    FaceView, Faces, FileRow, Files, Frame, GroupView, Link, NearView, Overview, PairView, Picture,
+    Section, Tile,
+};
 use crate::words::{count, many, number, reason_numbers, reason_title};
 
 /// The style sheet of all pages.
@@ -39,181 +45,42 @@ pub(crate) struct Missing {
     pub(crate) photos: Vec<FileProblem>,
 }
 
-/// A link; the current page has no address.
-struct Link {
-    text: String,
-    href: Option<String>,
+/// Renders the pages of one plan.
+pub(crate) struct Site<'a> {
+    plan: &'a ReportPlan,
+    missing: &'a Missing,
+    parts: BTreeMap<&'a Content, Vec<&'a PagePlan>>,
 }
 
-/// What all pages share.
-struct Frame {
-    title: String,
-    generator: &'static str,
-    /// Prefix of the way to `report/`: `report/` on the index, else empty.
-    below: &'static str,
-    /// The way to the overview; `None` on it.
-    home: Option<Link>,
-    /// Links to the parts of a long list; empty for one part.
-    parts: Vec<Link>,
-}
+impl<'a> Site<'a> {
+    pub(crate) fn new(plan: &'a ReportPlan, missing: &'a Missing) -> Self {
+        Self {
+            plan,
+            missing,
+            parts: plan.parts(),
+        }
+    }
 
-/// A picture of a face.
-struct Picture {
-    src: Option<String>,
-    alt: String,
-    /// Address of the photo.
-    href: Option<String>,
-}
-
-/// A face with its numbers.
-struct FaceView {
-    picture: Picture,
-    class: &'static str,
-    badge: String,
-    name: String,
-    lead: String,
-    lines: Vec<String>,
-}
-
-struct Section {
-    id: String,
-    title: String,
-    note: String,
-    faces: Vec<FaceView>,
-}
-
-struct Badge {
-    class: &'static str,
-    text: String,
-}
-
-struct GroupView {
-    href: String,
-    title: String,
-    name: Option<String>,
-    badge: Badge,
-    pictures: Vec<Picture>,
-    facts: Vec<(&'static str, String)>,
-    near: Option<NearView>,
-}
-
-struct NearView {
-    text: String,
-    href: Option<String>,
-    distance: String,
-    maybe: bool,
-}
-
-struct PairView {
-    a: GroupView,
-    b: GroupView,
-    distance: String,
-}
-
-struct Tile {
-    value: String,
-    label: &'static str,
-    href: Option<String>,
-}
-
-struct ChartView {
-    height: String,
-    top: String,
-    base: String,
-    tick_y: String,
-    /// Outlines of the two distributions.
-    own: String,
-    other: String,
-    bins: Vec<(String, String)>,
-    cuts: Vec<CutView>,
-    ticks: Vec<(String, String)>,
-    n_own: String,
-    n_other: String,
-    tallest: String,
-    sentences: Vec<String>,
-}
-
-struct CutView {
-    x: String,
-    label: String,
-    /// Top of its line.
-    y: String,
-    anchor: &'static str,
-    text_x: String,
-    text_y: String,
-}
-
-#[derive(Template)]
-#[template(path = "overview.html")]
-struct Overview<'a> {
-    frame: Frame,
-    first: bool,
-    tiles: Vec<Tile>,
-    rows: &'a [(String, String)],
-    notes: Vec<String>,
-    unread_title: String,
-    unread: Vec<(String, String)>,
-    n_unread_more: usize,
-    chart: Option<ChartView>,
-    pairs: Vec<PairView>,
-    n_pairs_more: usize,
-    maybe_same: String,
-    groups_title: String,
-    groups: Vec<GroupView>,
-}
-
-#[derive(Template)]
-#[template(path = "faces.html")]
-struct Faces {
-    frame: Frame,
-    heading: String,
-    name: Option<String>,
-    badge: Option<Badge>,
-    facts: Vec<(&'static str, String)>,
-    near: Option<NearView>,
-    note: String,
-    sections: Vec<Section>,
-}
-
-#[derive(Template)]
-#[template(path = "files.html")]
-struct Files {
-    frame: Frame,
-    heading: String,
-    note: String,
-    with_reason: bool,
-    rows: Vec<FileRow>,
-}
-
-struct FileRow {
-    path: String,
-    href: Option<String>,
-    kind: &'static str,
-    reason: String,
-}
-
-/// The bytes of a page. The same plan and the same missing thumbnails give the
-/// same bytes.
-pub(crate) fn render(
-    plan: &ReportPlan,
-    page: &PagePlan,
-    missing: &Missing,
-) -> Result<String, ReportError> {
-    let writer = Writer::new(plan, page, missing);
-    let html = match &page.content {
-        Content::Overview => writer.overview().render(),
-        Content::Group(at) => writer.group(&plan.groups[*at]).render(),
-        Content::Singletons => writer.singletons().render(),
-        Content::NoFace => writer.noface().render(),
-        Content::Problems => writer.problems().render(),
-    };
-    html.map_err(|source| ReportError::Render {
-        file: page.file.clone(),
-        source,
-    })
+    /// The bytes of a page. The same plan and the same missing thumbnails give
+    /// the same bytes.
+    pub(crate) fn render(&self, page: &PagePlan) -> Result<String, ReportError> {
+        let writer = Writer::new(self, page);
+        let html = match &page.content {
+            Content::Overview => writer.overview().render(),
+            Content::Group(at) => writer.group(&self.plan.groups[*at]).render(),
+            Content::Singletons => writer.singletons().render(),
+            Content::NoFace => writer.noface().render(),
+            Content::Problems => writer.problems().render(),
+        };
+        html.map_err(|source| ReportError::Render {
+            file: page.file.clone(),
+            source,
+        })
+    }
 }
 
 struct Writer<'a> {
+    site: &'a Site<'a>,
     plan: &'a ReportPlan,
     page: &'a PagePlan,
     missing: &'a Missing,
@@ -223,9 +90,9 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(plan: &'a ReportPlan, page: &'a PagePlan, missing: &'a Missing) -> Self {
+    fn new(site: &'a Site<'a>, page: &'a PagePlan) -> Self {
         let on_top = !page.file.starts_with(FOLDER);
-        let base = plan.options.out.as_ref().map(|out| {
+        let base = site.plan.options.out.as_ref().map(|out| {
             if on_top {
                 out.clone()
             } else {
@@ -233,12 +100,18 @@ impl<'a> Writer<'a> {
             }
         });
         Self {
-            plan,
+            site,
+            plan: site.plan,
             page,
-            missing,
+            missing: site.missing,
             base,
             below: if on_top { "report/" } else { "" },
         }
+    }
+
+    /// Pages that show the same list, in order.
+    fn parts(&self, content: &Content) -> &[&'a PagePlan] {
+        self.site.parts.get(content).map_or(&[], Vec::as_slice)
     }
 
     /// The way from this page to a file below the output folder.
@@ -256,15 +129,14 @@ impl<'a> Writer<'a> {
     }
 
     fn first_page(&self, content: &Content) -> Option<String> {
-        self.plan.parts(content).next().map(|p| self.to(&p.file))
+        self.parts(content).first().map(|p| self.to(&p.file))
     }
 
     fn frame(&self, heading: &str) -> Frame {
-        let n_parts = self.plan.parts(&self.page.content).count();
-        let parts = self
-            .plan
-            .parts(&self.page.content)
-            .filter(|_| n_parts > 1)
+        let parts = self.parts(&self.page.content);
+        let parts = parts
+            .iter()
+            .filter(|_| parts.len() > 1)
             .map(|p| Link {
                 text: (p.part + 1).to_string(),
                 href: (p.part != self.page.part).then(|| self.to(&p.file)),
@@ -629,256 +501,5 @@ impl<'a> Writer<'a> {
             kind,
             reason: reason.to_owned(),
         }
-    }
-}
-
-fn same_section(a: &FaceCard, b: &FaceCard) -> bool {
-    match (&a.standing, &b.standing) {
-        (Some(a), Some(b)) => section_key(a) == section_key(b),
-        _ => a.standing.is_none() && b.standing.is_none(),
-    }
-}
-
-fn section_title(group: &GroupCard, face: &FaceCard) -> String {
-    match &face.standing {
-        Some(Standing::Exported { .. }) => "Exported, best first".to_owned(),
-        Some(Standing::Dropped { reason, .. }) => {
-            format!("Dropped: {}", lower(&reason_title(reason)))
-        }
-        _ if group.n_exported > 0 => "Kept, not exported".to_owned(),
-        _ => "Faces".to_owned(),
-    }
-}
-
-fn lower(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().collect::<String>() + letters.as_str()
-    })
-}
-
-fn title(group: &GroupCard) -> String {
-    group.label.clone().unwrap_or_else(|| group.name.clone())
-}
-
-fn badge(group: &GroupCard) -> Badge {
-    let (class, text) = match (&group.kind, &group.export) {
-        (
-            GroupKind::Rejected {
-                reason,
-                value,
-                limit,
-            },
-            _,
-        ) => {
-            let numbers = reason_numbers(reason, *value, *limit);
-            let title = reason_title(reason);
-            let text = if numbers.is_empty() {
-                title
-            } else {
-                format!("{title}: {numbers}")
-            };
-            ("off", text)
-        }
-        (GroupKind::Person, _) => ("plain", "Group".to_owned()),
-        (GroupKind::ThinEra, _) => ("plain", "Thin era".to_owned()),
-        (_, ExportState::Exported) => ("on", "Exported".to_owned()),
-        (_, ExportState::Reserved(reason)) => ("off", format!("Not exported: {reason}")),
-        (_, ExportState::Missing) => ("off", "Not exported".to_owned()),
-        (_, ExportState::None) => ("plain", "Set".to_owned()),
-    };
-    Badge { class, text }
-}
-
-fn facts_of(group: &GroupCard) -> Vec<(&'static str, String)> {
-    let mut facts = vec![
-        ("Faces", count(group.faces.len())),
-        ("Photos", count(group.n_photos)),
-    ];
-    if group.export == ExportState::Exported {
-        facts.push(("Exported", count(group.n_exported)));
-    }
-    if group.n_dropped > 0 {
-        facts.push(("Dropped", count(group.n_dropped)));
-    }
-    if let Some((first, last)) = group.years {
-        facts.push((
-            "Years",
-            if first == last {
-                first.to_string()
-            } else {
-                format!("{first}–{last}")
-            },
-        ));
-    }
-    if let Some(tightness) = group.tightness {
-        facts.push(("Spread", distance(tightness)));
-    }
-    facts
-}
-
-/// `person_003 (24), person_017 (3)`; the five largest.
-fn sources(sources: &[(String, usize)]) -> String {
-    let mut text = sources
-        .iter()
-        .take(5)
-        .map(|(name, n)| format!("{name} ({})", count(*n)))
-        .collect::<Vec<_>>()
-        .join(", ");
-    if sources.len() > 5 {
-        text = format!("{text} and {} more", count(sources.len() - 5));
-    }
-    text
-}
-
-fn distance(d: CosineDistance) -> String {
-    format!("{:.2}", d.get())
-}
-
-/// Short edge and detector score. The size is also in the key.
-fn sizes(key: &FaceKey, facts: &FaceFacts) -> String {
-    let short = facts.face_short_px.unwrap_or(key.bbox.short_edge_px());
-    let mut text = format!("{} px", number(f64::from(short), 0));
-    if let Some(score) = facts.det_score {
-        text = format!("{text} · {score:.2}");
-    }
-    text
-}
-
-fn scores(facts: &FaceFacts) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(blur) = facts.blur {
-        lines.push(format!("sharpness {}", number(f64::from(blur), 0)));
-    }
-    if let Some(pose) = facts.pose {
-        let deg = |v: f32| number(f64::from(v), 0);
-        lines.push(format!(
-            "pitch {}°, yaw {}°, roll {}°",
-            deg(pose.pitch_deg),
-            deg(pose.yaw_deg),
-            deg(pose.roll_deg)
-        ));
-    }
-    if let Some(own) = facts.own_distance {
-        lines.push(format!("{} from its group", distance(own)));
-    }
-    if let Some(year) = facts.year {
-        lines.push(year.to_string());
-    }
-    lines
-}
-
-fn nearest_line(facts: &FaceFacts) -> String {
-    facts.nearest.as_ref().map_or_else(String::new, |n| {
-        format!("{} from {}", distance(n.distance), n.group)
-    })
-}
-
-/// Left edge, width and height of the chart's plot in its own units.
-const PLOT: (f64, f64, f64) = (8.0, 464.0, 140.0);
-/// Height of a row of names above the plot.
-const ROW: f64 = 14.0;
-
-fn chart(histogram: &Histogram) -> ChartView {
-    let (left, width, height) = PLOT;
-    // Names of the lower lines stand to their left, of the upper ones to their
-    // right, the innermost on top: so none crosses another line.
-    let n_cuts = histogram.cuts.len();
-    let middle = n_cuts.div_ceil(2);
-    let top = 10.0 + ROW * middle as f64;
-    let n = histogram.bins.len();
-    let tallest = histogram
-        .bins
-        .iter()
-        .map(|b| b.own.max(b.other))
-        .max()
-        .unwrap_or(0)
-        .max(1);
-    let step = width / n as f64;
-    let x = |bin: usize| number(left + bin as f64 * step, 2);
-    let y = |count: usize| number(top + height - height * count as f64 / tallest as f64, 2);
-    let base = number(top + height, 2);
-    let outline = |of: &dyn Fn(usize) -> usize| {
-        use std::fmt::Write;
-        let mut path = format!("M{} {base}", x(0));
-        for bin in 0..n {
-            write!(path, "V{}H{}", y(of(bin)), x(bin + 1)).expect("a string takes all");
-        }
-        path + "V" + &base + "Z"
-    };
-    let bins = histogram
-        .bins
-        .iter()
-        .enumerate()
-        .filter(|(_, b)| b.own + b.other > 0)
-        .map(|(at, b)| {
-            let from = number(Histogram::edge(at), 2);
-            let to = if at + 1 == n {
-                "and more".to_owned()
-            } else {
-                format!("to {}", number(Histogram::edge(at + 1), 2))
-            };
-            let text = format!(
-                "{from} {to}: {} to own group, {} to nearest other",
-                count(b.own),
-                count(b.other)
-            );
-            (x(at), text)
-        })
-        .collect();
-    let cuts = histogram
-        .cuts
-        .iter()
-        .enumerate()
-        .map(|(at, cut)| {
-            let x = left + width * Histogram::position(cut.line.distance);
-            let (is_lower, row) = if at < middle {
-                (true, middle - 1 - at)
-            } else {
-                (false, at - middle)
-            };
-            let text_y = 11.0 + ROW * row as f64;
-            CutView {
-                x: number(x, 2),
-                y: number(text_y - 9.0, 2),
-                label: format!("{} {}", cut.line.label, number(cut.line.distance.get(), 3)),
-                anchor: if is_lower { "end" } else { "start" },
-                text_x: number(if is_lower { x - 4.0 } else { x + 4.0 }, 2),
-                text_y: number(text_y, 2),
-            }
-        })
-        .collect();
-    let sentences = histogram
-        .cuts
-        .iter()
-        .map(|cut| {
-            format!(
-                "At or below {} ({}): {} of {} faces to their own group, {} of {} to another one.",
-                number(cut.line.distance.get(), 3),
-                cut.line.label,
-                count(cut.own_within),
-                count(histogram.n_own),
-                count(cut.other_within),
-                count(histogram.n_other),
-            )
-        })
-        .collect();
-    ChartView {
-        height: number(top + height + 24.0, 2),
-        top: number(top, 2),
-        tick_y: number(top + height + 16.0, 2),
-        own: outline(&|bin| histogram.bins[bin].own),
-        other: outline(&|bin| histogram.bins[bin].other),
-        bins,
-        cuts,
-        ticks: (0..=n)
-            .step_by(10)
-            .map(|bin| (x(bin), number(Histogram::edge(bin), 1)))
-            .collect(),
-        base,
-        n_own: count(histogram.n_own),
-        n_other: count(histogram.n_other),
-        tallest: many(tallest, "face", "faces"),
-        sentences,
     }
 }

@@ -106,7 +106,7 @@ pub struct Pair {
 }
 
 /// What a page shows: a range of a list that the plan holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
     /// Groups; the first part also has the summary.
@@ -193,9 +193,13 @@ impl ReportPlan {
         failed.chain(self.summary.skipped.iter().map(|p| ("skipped", p)))
     }
 
-    /// Pages that show the same list, in order.
-    pub(crate) fn parts(&self, content: &Content) -> impl Iterator<Item = &PagePlan> {
-        self.pages.iter().filter(move |p| p.content == *content)
+    /// The pages of each list, in order.
+    pub(crate) fn parts(&self) -> BTreeMap<&Content, Vec<&PagePlan>> {
+        let mut parts: BTreeMap<&Content, Vec<&PagePlan>> = BTreeMap::new();
+        for page in &self.pages {
+            parts.entry(&page.content).or_default().push(page);
+        }
+        parts
     }
 }
 
