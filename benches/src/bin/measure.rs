@@ -14,7 +14,7 @@ use clap::{Parser, ValueEnum};
 use faceset_cluster::synthetic::{self, Shape};
 use faceset_cluster::{KernelKind, LinkageOptions, average_linkage};
 use faceset_core::{CancelToken, CosineDistance, Progress};
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Method {
@@ -91,16 +91,15 @@ impl Progress for Phases {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let rows = match &args.rows {
-        Some(path) => read_rows(path)?,
-        None => {
-            let shape = if args.one_person {
-                Shape::OnePerson
-            } else {
-                Shape::Collection
-            };
-            synthetic::embeddings(args.n, args.seed, shape)
-        }
+    let shape = if args.one_person {
+        Shape::OnePerson
+    } else {
+        Shape::Collection
+    };
+    let rows = if let Some(path) = &args.rows {
+        read_rows(path)?
+    } else {
+        synthetic::embeddings(args.n, args.seed, shape)
     };
     let start = Instant::now();
     let labels = match args.method {
@@ -112,7 +111,7 @@ fn main() -> Result<()> {
             std::fs::write(args.out.context("rows need --out")?, bytes)?;
             return Ok(());
         }
-        Method::Ours => ours(rows.view(), &args)?,
+        Method::Ours => ours(&rows, &args)?,
         Method::KodamaF32 => kodama_labels(rows, args.threshold as f32),
         Method::KodamaF64 => kodama_labels(rows.mapv(f64::from), args.threshold),
     };
@@ -154,7 +153,7 @@ fn read_rows(path: &std::path::Path) -> Result<Array2<f32>> {
     )?)
 }
 
-fn ours(rows: ArrayView2<'_, f32>, args: &Args) -> Result<Vec<u32>> {
+fn ours(rows: &Array2<f32>, args: &Args) -> Result<Vec<u32>> {
     let mut options = LinkageOptions::new(CosineDistance::new(args.threshold)?);
     let ladder: Result<Vec<_>, _> = args
         .ladder
@@ -172,9 +171,12 @@ fn ours(rows: ArrayView2<'_, f32>, args: &Args) -> Result<Vec<u32>> {
         since: std::sync::Mutex::new((String::new(), Instant::now())),
         verbose: args.verbose,
     };
-    let found = average_linkage(rows, &options, &phases, &CancelToken::default())?;
+    let found = average_linkage(rows.view(), &options, &phases, &CancelToken::default())?;
     Ok(found.labels().to_vec())
 }
+
+/// Rows of a block of the distance matrix.
+const BLOCK: usize = 256;
 
 /// Average linkage on a stored matrix of distances, cut below the threshold.
 fn kodama_labels<T>(mut unit: Array2<T>, threshold: T) -> Vec<u32>
@@ -187,7 +189,6 @@ where
         row.mapv_inplace(|v| v / norm);
     }
     let mut distances = Vec::with_capacity(n * n.saturating_sub(1) / 2);
-    const BLOCK: usize = 256;
     for start in (0..n).step_by(BLOCK) {
         let end = (start + BLOCK).min(n);
         let left = unit.slice(ndarray::s![start..end, ..]);

@@ -93,7 +93,9 @@ pub(crate) fn run(
         let (rung, edges) = search.pass(rung, fixed.is_some(), progress, cancel)?;
         drop(codes);
         progress.finish();
+        progress.start("joining groups", None);
         run.climb(edges, rung);
+        progress.finish();
         reached = rung;
     }
     Ok(run.found)

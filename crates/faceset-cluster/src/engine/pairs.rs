@@ -4,6 +4,7 @@
 //! row above them. What comes out is a superset of the wanted pairs, each with
 //! an upper bound of its similarity ([`super::quant`] proves it).
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use faceset_core::{CancelToken, Progress};
@@ -61,8 +62,6 @@ pub(crate) struct Edges {
     strips: Vec<Vec<Edge>>,
     /// Groups that have any other group within the final threshold.
     pub(crate) has_future: Vec<bool>,
-    /// How many edges there are.
-    pub(crate) n: usize,
 }
 
 impl Edges {
@@ -108,6 +107,57 @@ pub(crate) fn all_pairs(
     progress: &dyn Progress,
     cancel: &CancelToken,
 ) -> Result<Option<Edges>, ClusterError> {
+    let found = Mutex::new(Vec::new());
+    let keep = |strip: usize, edges: Vec<Edge>| {
+        let mut found = found.lock().expect("nothing panics while holding the lock");
+        found.push((strip, edges));
+    };
+    let Some(has_future) = sweep(codes, wanted, kernel, progress, cancel, &keep)? else {
+        return Ok(None);
+    };
+    let mut found = found
+        .into_inner()
+        .expect("nothing panics while holding the lock");
+    found.sort_unstable_by_key(|&(strip, _)| strip);
+    Ok(Some(Edges {
+        strips: found.into_iter().map(|(_, edges)| edges).collect(),
+        has_future,
+    }))
+}
+
+/// Hands over, in lists and in no order, all pairs of groups that may be at
+/// least `least` similar, the smaller number first; nothing is stored.
+pub(crate) fn candidates(
+    codes: &Quantised,
+    least: GridSim,
+    kernel: &dyn Kernel,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+    consume: &(dyn Fn(Vec<(u32, u32)>) + Sync),
+) -> Result<(), ClusterError> {
+    let wanted = Wanted {
+        edge: least,
+        future: least,
+        most_edges: usize::MAX,
+    };
+    let visit = |strip: usize, edges: Vec<Edge>| {
+        let mut pairs = Vec::with_capacity(edges.len());
+        visit_strip(strip, &edges, &mut |a, b, _| pairs.push((a, b)));
+        consume(pairs);
+    };
+    sweep(codes, wanted, kernel, progress, cancel, &visit).map(|_| ())
+}
+
+/// Computes all strips and hands each one's edges to `consume`. Returns which
+/// groups have a future, or `None` when there are more than `most_edges`.
+fn sweep(
+    codes: &Quantised,
+    wanted: Wanted,
+    kernel: &dyn Kernel,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+    consume: &(dyn Fn(usize, Vec<Edge>) + Sync),
+) -> Result<Option<Vec<bool>>, ClusterError> {
     let n_strips = codes.len().div_ceil(STRIP);
     let edge = codes.threshold(wanted.edge.value());
     let future = codes.threshold(wanted.future.value());
@@ -127,39 +177,29 @@ pub(crate) fn all_pairs(
     // with a long one at the end.
     let next = AtomicUsize::new(0);
     let workers = rayon::current_num_threads().min(n_strips);
-    let mut found: Vec<(usize, Vec<Edge>)> = (0..workers)
-        .into_par_iter()
-        .with_max_len(1)
-        .flat_map_iter(|_| {
-            let mut columns = Vec::new();
-            let mut mine = Vec::new();
-            loop {
-                let taken = next.fetch_add(1, Ordering::Relaxed);
-                let stop =
-                    cancel.is_cancelled() || n_edges.load(Ordering::Relaxed) > wanted.most_edges;
-                if taken >= n_strips || stop {
-                    return mine;
-                }
-                let strip = n_strips - 1 - taken;
-                let edges = pass.strip(strip, &mut columns, &n_edges, wanted.most_edges);
-                mine.push((strip, edges));
-                progress.advance((codes.len() - strip * STRIP).min(STRIP) as u64);
+    (0..workers).into_par_iter().with_max_len(1).for_each(|_| {
+        let mut columns = Vec::new();
+        loop {
+            let taken = next.fetch_add(1, Ordering::Relaxed);
+            let stop = cancel.is_cancelled() || n_edges.load(Ordering::Relaxed) > wanted.most_edges;
+            if taken >= n_strips || stop {
+                return;
             }
-        })
-        .collect();
+            let strip = n_strips - 1 - taken;
+            let edges = pass.strip(strip, &mut columns, &n_edges, wanted.most_edges);
+            consume(strip, edges);
+            progress.advance((codes.len() - strip * STRIP).min(STRIP) as u64);
+        }
+    });
     if cancel.is_cancelled() {
         return Err(ClusterError::Cancelled);
     }
-    let n = n_edges.into_inner();
-    if n > wanted.most_edges {
+    if n_edges.into_inner() > wanted.most_edges {
         return Ok(None);
     }
-    found.sort_unstable_by_key(|&(strip, _)| strip);
-    Ok(Some(Edges {
-        strips: found.into_iter().map(|(_, edges)| edges).collect(),
-        has_future: has_future.into_iter().map(AtomicBool::into_inner).collect(),
-        n,
-    }))
+    Ok(Some(
+        has_future.into_iter().map(AtomicBool::into_inner).collect(),
+    ))
 }
 
 struct Pass<'a> {
@@ -297,7 +337,7 @@ mod tests {
                 assert!(a < b);
                 assert!(seen.insert((a, b), bound).is_none(), "{a} {b} twice");
             });
-            assert_eq!(seen.len(), edges.n);
+            let n = seen.len();
             for a in 0..1100u32 {
                 for b in a + 1..1100 {
                     let exact = vectors.similarity(a as usize, b as usize);
@@ -311,7 +351,7 @@ mod tests {
                 }
             }
             let fewer = Wanted {
-                most_edges: edges.n - 1,
+                most_edges: n - 1,
                 ..wanted
             };
             assert!(
@@ -320,7 +360,7 @@ mod tests {
                     .is_none()
             );
             let enough = Wanted {
-                most_edges: edges.n,
+                most_edges: n,
                 ..wanted
             };
             assert!(

@@ -119,7 +119,7 @@ fn code_of(value: f64, scale: f64, inverse: f64) -> (f64, i32) {
     // 1.5 * 2^52: adding it leaves the nearest integer in the low bits, which
     // vectorises on every processor; the clamp keeps the value small enough.
     const ROUND: f64 = 6_755_399_441_055_744.0;
-    let shifted = (value * inverse).max(-MAX_CODE).min(MAX_CODE) + ROUND;
+    let shifted = (value * inverse).clamp(-MAX_CODE, MAX_CODE) + ROUND;
     let residual = value - scale * (shifted - ROUND);
     (residual * residual, shifted.to_bits() as i32)
 }

@@ -7,7 +7,15 @@
 
 #![allow(
     unsafe_code,
-    reason = "vector instructions that the compiler can't derive; 5 to 10 times the portable kernel"
+    reason = "vector instructions that the compiler can't derive; 6 to 25 times the portable kernel"
+)]
+#![allow(
+    clippy::wildcard_imports,
+    reason = "intrinsics are one vocabulary and are named after their registers"
+)]
+#![allow(
+    clippy::cast_ptr_alignment,
+    reason = "aligned loads read whole `Line`s; all others are unaligned loads"
 )]
 
 use std::arch::x86_64::*;

@@ -110,6 +110,11 @@ impl KernelKind {
         available.unwrap_or(Self::Portable)
     }
 
+    /// The kernel of [`Self::best`].
+    pub(crate) fn best_kernel() -> &'static dyn Kernel {
+        Self::best().kernel().unwrap_or(&portable::Portable)
+    }
+
     pub(crate) fn kernel(self) -> Option<&'static dyn Kernel> {
         match self {
             Self::Portable => Some(&portable::Portable),
