@@ -12,7 +12,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use faceset_cluster::synthetic::{self, Shape};
-use faceset_cluster::{KernelKind, LinkageOptions, average_linkage};
+use faceset_cluster::{
+    KernelKind, LinkageOptions, SavedRun, average_linkage, average_linkage_saved,
+};
 use faceset_core::{CancelToken, CosineDistance, Progress};
 use ndarray::Array2;
 
@@ -20,6 +22,10 @@ use ndarray::Array2;
 enum Method {
     /// faceset-cluster.
     Ours,
+    /// faceset-cluster, on the rows before the last --new; saves the run.
+    Save,
+    /// faceset-cluster, carrying a saved run on to all rows.
+    Extend,
     /// kodama on distances from a matrix product, single precision.
     KodamaF32,
     /// kodama on distances from a matrix product, double precision.
@@ -53,6 +59,12 @@ struct Args {
     ladder: Vec<f64>,
     #[arg(long)]
     edge_budget: Option<usize>,
+    /// Where the saved run is.
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// Rows at the end that the saved run does not have.
+    #[arg(long, default_value_t = 0)]
+    new: usize,
     /// Writes the labels (or the rows) here, little-endian.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -112,6 +124,8 @@ fn main() -> Result<()> {
             return Ok(());
         }
         Method::Ours => ours(&rows, &args)?,
+        Method::Save => save(&rows, &args)?,
+        Method::Extend => extend(&rows, &args)?,
         Method::KodamaF32 => kodama_labels(rows, args.threshold as f32),
         Method::KodamaF64 => kodama_labels(rows.mapv(f64::from), args.threshold),
     };
@@ -153,7 +167,7 @@ fn read_rows(path: &std::path::Path) -> Result<Array2<f32>> {
     )?)
 }
 
-fn ours(rows: &Array2<f32>, args: &Args) -> Result<Vec<u32>> {
+fn options(args: &Args) -> Result<LinkageOptions> {
     let mut options = LinkageOptions::new(CosineDistance::new(args.threshold)?);
     let ladder: Result<Vec<_>, _> = args
         .ladder
@@ -167,12 +181,40 @@ fn ours(rows: &Array2<f32>, args: &Args) -> Result<Vec<u32>> {
     if let Some(budget) = args.edge_budget {
         options = options.with_edge_budget(budget);
     }
-    let phases = Phases {
+    Ok(options)
+}
+
+fn phases(args: &Args) -> Phases {
+    Phases {
         since: std::sync::Mutex::new((String::new(), Instant::now())),
         verbose: args.verbose,
-    };
-    let found = average_linkage(rows.view(), &options, &phases, &CancelToken::default())?;
+    }
+}
+
+fn ours(rows: &Array2<f32>, args: &Args) -> Result<Vec<u32>> {
+    let cancel = CancelToken::default();
+    let found = average_linkage(rows.view(), &options(args)?, &phases(args), &cancel)?;
     Ok(found.labels().to_vec())
+}
+
+fn save(rows: &Array2<f32>, args: &Args) -> Result<Vec<u32>> {
+    let path = args.state.as_ref().context("a saved run needs --state")?;
+    let old = rows.slice(ndarray::s![..rows.nrows() - args.new, ..]);
+    let cancel = CancelToken::default();
+    let (found, run) = average_linkage_saved(old, &options(args)?, &phases(args), &cancel)?;
+    run.write_to(&mut std::fs::File::create(path)?)?;
+    Ok(found.labels().to_vec())
+}
+
+fn extend(rows: &Array2<f32>, args: &Args) -> Result<Vec<u32>> {
+    let path = args.state.as_ref().context("a saved run needs --state")?;
+    let run = SavedRun::read_from(&mut std::fs::File::open(path)?)?;
+    let cancel = CancelToken::default();
+    let done = run.extend(rows.view(), &options(args)?, &phases(args), &cancel)?;
+    done.saved
+        .write_to(&mut std::fs::File::create(path.with_extension("next"))?)?;
+    println!("recomputed {:?}", done.recomputed);
+    Ok(done.clustering.labels().to_vec())
 }
 
 /// Rows of a block of the distance matrix.

@@ -59,7 +59,8 @@ impl Edge {
 /// Edges of one pass, by strip.
 #[derive(Debug)]
 pub(crate) struct Edges {
-    strips: Vec<Vec<Edge>>,
+    /// Strips in order, each with its number.
+    strips: Vec<(usize, Vec<Edge>)>,
     /// Groups that have any other group within the final threshold.
     pub(crate) has_future: Vec<bool>,
 }
@@ -67,14 +68,14 @@ pub(crate) struct Edges {
 impl Edges {
     /// Calls `visit(smaller, larger, bound)` for every edge, in a fixed order.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(u32, u32, f32)) {
-        for (at, strip) in self.strips.iter().enumerate() {
-            visit_strip(at, strip, &mut visit);
+        for (at, strip) in &self.strips {
+            visit_strip(*at, strip, &mut visit);
         }
     }
 
     /// Like [`Self::for_each`], giving the memory back strip by strip.
     pub(crate) fn drain(self, mut visit: impl FnMut(u32, u32, f32)) {
-        for (at, strip) in self.strips.into_iter().enumerate() {
+        for (at, strip) in self.strips {
             visit_strip(at, &strip, &mut visit);
         }
     }
@@ -97,6 +98,8 @@ pub(crate) struct Wanted {
     pub(crate) future: GridSim,
     /// The pass stops when it has more edges than this.
     pub(crate) most_edges: usize,
+    /// Only pairs whose larger number is at least this are looked for.
+    pub(crate) first_column: usize,
 }
 
 /// Finds all pairs. `None`: there are more than `most_edges`.
@@ -120,7 +123,7 @@ pub(crate) fn all_pairs(
         .expect("nothing panics while holding the lock");
     found.sort_unstable_by_key(|&(strip, _)| strip);
     Ok(Some(Edges {
-        strips: found.into_iter().map(|(_, edges)| edges).collect(),
+        strips: found,
         has_future,
     }))
 }
@@ -139,6 +142,7 @@ pub(crate) fn candidates(
         edge: least,
         future: least,
         most_edges: usize::MAX,
+        first_column: 0,
     };
     let visit = |strip: usize, edges: Vec<Edge>| {
         let mut pairs = Vec::with_capacity(edges.len());
@@ -171,18 +175,20 @@ fn sweep(
         kernel,
         least: &least,
         edge_over_future: edge - future,
+        first_column: wanted.first_column,
         has_future: &has_future,
     };
     // Later strips meet more rows: they go first, so that no thread is left
     // with a long one at the end.
     let next = AtomicUsize::new(0);
-    let workers = rayon::current_num_threads().min(n_strips);
+    let wanted_strips = n_strips - wanted.first_column / STRIP;
+    let workers = rayon::current_num_threads().min(wanted_strips);
     (0..workers).into_par_iter().with_max_len(1).for_each(|_| {
         let mut columns = Vec::new();
         loop {
             let taken = next.fetch_add(1, Ordering::Relaxed);
             let stop = cancel.is_cancelled() || n_edges.load(Ordering::Relaxed) > wanted.most_edges;
-            if taken >= n_strips || stop {
+            if taken >= wanted_strips || stop {
                 return;
             }
             let strip = n_strips - 1 - taken;
@@ -209,6 +215,7 @@ struct Pass<'a> {
     least: &'a [i32],
     /// How much more an edge needs.
     edge_over_future: i32,
+    first_column: usize,
     has_future: &'a [AtomicBool],
 }
 
@@ -226,7 +233,7 @@ impl Pass<'_> {
         codes.pack(first_block..last_block, columns);
         let block_lines = SIDE * codes.k_lines();
         let adds: Vec<[i32; SIDE]> = (first_block..last_block)
-            .map(|b| std::array::from_fn(|c| codes.column_add(b * SIDE + c)))
+            .map(|b| std::array::from_fn(|c| self.column_add(b * SIDE + c)))
             .collect();
         let mut column_has_future = vec![0u32; adds.len()];
         let mut edges = Vec::new();
@@ -285,6 +292,17 @@ impl Pass<'_> {
     }
 }
 
+impl Pass<'_> {
+    /// What is added to a column's dots; columns not wanted reach nothing.
+    fn column_add(&self, column: usize) -> i32 {
+        if column < self.first_column {
+            Quantised::UNREACHABLE
+        } else {
+            self.codes.column_add(column)
+        }
+    }
+}
+
 /// Sets a flag without taking its cache line from others when it is set.
 fn raise(flag: &AtomicBool) {
     if !flag.load(Ordering::Relaxed) {
@@ -323,6 +341,7 @@ mod tests {
             edge,
             future,
             most_edges: 1_000_000,
+            first_column: 0,
         };
         for kind in KernelKind::ALL {
             let Some(kernel) = kind.kernel() else {
@@ -338,6 +357,22 @@ mod tests {
                 assert!(seen.insert((a, b), bound).is_none(), "{a} {b} twice");
             });
             let n = seen.len();
+            // From a column inside the second strip on, edges are those that
+            // end there.
+            let later = Wanted {
+                first_column: 700,
+                ..wanted
+            };
+            let edges_later = all_pairs(&codes, later, kernel, &NoProgress, &cancel)
+                .unwrap()
+                .unwrap();
+            let mut seen_later = std::collections::BTreeMap::new();
+            edges_later.for_each(|a, b, bound| {
+                seen_later.insert((a, b), bound);
+            });
+            let mut expected = seen.clone();
+            expected.retain(|&(_, b), _| b >= 700);
+            assert_eq!(expected, seen_later);
             for a in 0..1100u32 {
                 for b in a + 1..1100 {
                     let exact = vectors.similarity(a as usize, b as usize);

@@ -125,6 +125,9 @@ fn code_of(value: f64, scale: f64, inverse: f64) -> (f64, i32) {
 }
 
 impl Quantised {
+    /// Added to a column's dots, keeps every sum below every threshold.
+    pub(crate) const UNREACHABLE: i32 = i32::MIN / 2;
+
     /// Quantises `groups`.
     pub(crate) fn new(groups: &[Group], vectors: &Vectors<'_>) -> Self {
         let n = groups.len();
@@ -203,7 +206,7 @@ impl Quantised {
         if column < self.n {
             self.slack[column] - i32::from(BIAS) * self.code_sum[column]
         } else {
-            i32::MIN / 2
+            Self::UNREACHABLE
         }
     }
 
