@@ -12,6 +12,7 @@ use crate::engine::group::Group;
 use crate::engine::pairs;
 use crate::engine::quant::Quantised;
 use crate::grid::GridSim;
+use crate::kernel::Kernel;
 use crate::union_find::UnionFind;
 use crate::{ClusterError, KernelKind, Vectors};
 use faceset_core::{CancelToken, CosineDistance, Progress};
@@ -188,6 +189,7 @@ fn number_some(root: &[Option<u32>]) -> Vec<Option<u32>> {
 struct ClosePairs<'a> {
     vectors: &'a Vectors<'a>,
     codes: Quantised,
+    kernel: &'static dyn Kernel,
     least: GridSim,
 }
 
@@ -195,10 +197,12 @@ impl<'a> ClosePairs<'a> {
     fn new(vectors: &'a Vectors<'a>, least: GridSim) -> Self {
         let single = |row: u32| Group::single(row, row);
         let groups: Vec<Group> = (0..vectors.len() as u32).map(single).collect();
-        let codes = Quantised::new(&groups, vectors);
+        let kernel = KernelKind::best_kernel();
+        let codes = Quantised::new(&groups, vectors, kernel.max_code());
         Self {
             vectors,
             codes,
+            kernel,
             least,
         }
     }
@@ -215,8 +219,14 @@ impl<'a> ClosePairs<'a> {
             let pairs = candidates.into_iter().map(similarity);
             consume(pairs.filter(|&(_, _, s)| s >= self.least).collect());
         };
-        let kernel = KernelKind::best_kernel();
-        pairs::candidates(&self.codes, self.least, kernel, progress, cancel, &exact)
+        pairs::candidates(
+            &self.codes,
+            self.least,
+            self.kernel,
+            progress,
+            cancel,
+            &exact,
+        )
     }
 }
 

@@ -294,7 +294,36 @@ impl<'a> Chain<'a> {
         }
         entries.iter_mut().for_each(evaluate);
         self.lists[top as usize] = list;
+        #[cfg(debug_assertions)]
+        self.check_nearest(top, best);
         best
+    }
+
+    /// The model of the bounds, on small components: what the list led to is
+    /// what looking at every live group leads to.
+    #[cfg(debug_assertions)]
+    fn check_nearest(&self, top: u32, best: Option<(u32, GridSim)>) {
+        /// Larger components are left to the tests that compare whole runs.
+        const MOST_GROUPS: usize = 64;
+        if self.n_members > MOST_GROUPS {
+            return;
+        }
+        let me = self.group(top).expect("the top of the chain is live");
+        let others = (0..self.groups.len() as u32).filter(|&id| id != top);
+        let nearest = others
+            .filter_map(|id| {
+                let other = self.group(id)?;
+                let similarity = me.similarity(other, self.vectors);
+                Some((similarity, std::cmp::Reverse(other.first), id))
+            })
+            .max()
+            .filter(|&(similarity, ..)| similarity >= self.least);
+        let found = best.filter(|&(_, similarity)| similarity >= self.least);
+        debug_assert_eq!(
+            found,
+            nearest.map(|(similarity, _, id)| (id, similarity)),
+            "the bounds hid the nearest neighbour of {top}"
+        );
     }
 
     /// Brings a list up to date: live groups only, each once, none proven to be

@@ -85,7 +85,7 @@ pub(crate) fn extend(
         extended.compared_pairs.0 += pairs(n) - pairs(arranged.n_clean);
         extended.compared_pairs.1 += pairs(n);
         progress.start("comparing new faces", Some(n_dirty as u64));
-        let codes = Quantised::new(&arranged.groups, vectors);
+        let codes = Quantised::new(&arranged.groups, vectors, kernel.max_code());
         let wanted = Wanted {
             edge: rung.least,
             future: old.goal,

@@ -87,7 +87,7 @@ pub(crate) fn run(
             return Err(ClusterError::Cancelled);
         }
         progress.start("comparing faces", Some(run.groups.len() as u64));
-        let codes = Quantised::new(&run.groups, vectors);
+        let codes = Quantised::new(&run.groups, vectors, plan.kernel.max_code());
         let fixed = if plan.ladder.is_empty() {
             None
         } else {

@@ -334,7 +334,6 @@ mod tests {
         let rows = circle(1100);
         let vectors = Vectors::new(rows.view()).unwrap();
         let groups: Vec<Group> = (0..1100).map(|r| Group::single(r, r)).collect();
-        let codes = Quantised::new(&groups, &vectors);
         let edge = GridSim::at(CosineDistance::constant(0.001));
         let future = GridSim::at(CosineDistance::constant(0.01));
         let wanted = Wanted {
@@ -347,6 +346,7 @@ mod tests {
             let Some(kernel) = kind.kernel() else {
                 continue;
             };
+            let codes = Quantised::new(&groups, &vectors, kernel.max_code());
             let cancel = CancelToken::default();
             let edges = all_pairs(&codes, wanted, kernel, &NoProgress, &cancel)
                 .unwrap()
