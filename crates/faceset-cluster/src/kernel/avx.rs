@@ -145,23 +145,20 @@ fn avx2_block(rows: &[Line], panel: &[Line], k_lines: usize, block: &mut Block) 
         for (rows, dots) in four_rows.zip(block.0.chunks_exact_mut(4)) {
             let row: [&[Line]; 4] = std::array::from_fn(|r| &rows[r * k_lines..][..k_lines]);
             let mut sums = [[_mm256_setzero_si256(); 2]; 4];
-            for (step, [one, two]) in group.as_chunks::<2>().0.iter().enumerate() {
-                // SAFETY: a line is 64 bytes on a 64-byte boundary.
-                let [one, two] = [one, two].map(|line| unsafe {
-                    let at = line.0.as_ptr().cast::<__m256i>();
-                    [_mm256_load_si256(at), _mm256_load_si256(at.add(1))]
-                });
-                for (row, sums) in row.iter().zip(&mut sums) {
-                    let eight = row[step / 8].0.as_chunks::<8>().0[step % 8];
-                    let [a, b] = [0, 4].map(|k| {
-                        let four = [eight[k], eight[k + 1], eight[k + 2], eight[k + 3]];
-                        _mm256_set1_epi32(i32::from_le_bytes(four))
-                    });
-                    for side in 0..2 {
-                        let first = _mm256_maddubs_epi16(a, one[side]);
-                        let second = _mm256_maddubs_epi16(b, two[side]);
-                        let pairs = _mm256_madd_epi16(_mm256_add_epi16(first, second), ones);
-                        sums[side] = _mm256_add_epi32(sums[side], pairs);
+            for (k_line, lines) in group.as_chunks::<GROUP>().0.iter().enumerate() {
+                let row = row.map(|row| row[k_line].0.as_chunks::<4>().0);
+                for k in (0..GROUP).step_by(2) {
+                    let one = halves(&lines[k]);
+                    let two = halves(&lines[k + 1]);
+                    for (row, sums) in row.iter().zip(&mut sums) {
+                        let a = _mm256_set1_epi32(i32::from_le_bytes(row[k]));
+                        let b = _mm256_set1_epi32(i32::from_le_bytes(row[k + 1]));
+                        for side in 0..2 {
+                            let first = _mm256_maddubs_epi16(a, one[side]);
+                            let second = _mm256_maddubs_epi16(b, two[side]);
+                            let pairs = _mm256_madd_epi16(_mm256_add_epi16(first, second), ones);
+                            sums[side] = _mm256_add_epi32(sums[side], pairs);
+                        }
                     }
                 }
             }
@@ -175,11 +172,13 @@ fn avx2_block(rows: &[Line], panel: &[Line], k_lines: usize, block: &mut Block) 
     }
 }
 
-/// The four bytes of a row that meet one line of a group.
+/// A line as two registers: columns 0 to 7 and 8 to 15.
 #[inline]
-fn four_bytes(row: &[Line], k: usize) -> i32 {
-    let line = &row[k / 16].0.as_chunks::<4>().0;
-    i32::from_le_bytes(line[k % 16])
+#[target_feature(enable = "avx2")]
+fn halves(line: &Line) -> [__m256i; 2] {
+    let at = line.0.as_ptr().cast::<__m256i>();
+    // SAFETY: a line is 64 bytes on a 64-byte boundary.
+    unsafe { [_mm256_load_si256(at), _mm256_load_si256(at.add(1))] }
 }
 
 /// Four rows by 16 columns at a time.
@@ -190,15 +189,15 @@ fn avx_vnni_block(rows: &[Line], panel: &[Line], k_lines: usize, block: &mut Blo
         for (rows, dots) in four_rows.zip(block.0.chunks_exact_mut(4)) {
             let row: [&[Line]; 4] = std::array::from_fn(|r| &rows[r * k_lines..][..k_lines]);
             let mut sums = [[_mm256_setzero_si256(); 2]; 4];
-            for (k, line) in group.iter().enumerate() {
-                let at = line.0.as_ptr().cast::<__m256i>();
-                // SAFETY: a line is 64 bytes on a 64-byte boundary.
-                let (left, right) =
-                    unsafe { (_mm256_load_si256(at), _mm256_load_si256(at.add(1))) };
-                for (row, sums) in row.iter().zip(&mut sums) {
-                    let four = _mm256_set1_epi32(four_bytes(row, k));
-                    sums[0] = _mm256_dpbusd_avx_epi32(sums[0], four, left);
-                    sums[1] = _mm256_dpbusd_avx_epi32(sums[1], four, right);
+            for (k_line, lines) in group.as_chunks::<GROUP>().0.iter().enumerate() {
+                let row = row.map(|row| row[k_line].0.as_chunks::<4>().0);
+                for k in 0..GROUP {
+                    let [left, right] = halves(&lines[k]);
+                    for (row, sums) in row.iter().zip(&mut sums) {
+                        let four = _mm256_set1_epi32(i32::from_le_bytes(row[k]));
+                        sums[0] = _mm256_dpbusd_avx_epi32(sums[0], four, left);
+                        sums[1] = _mm256_dpbusd_avx_epi32(sums[1], four, right);
+                    }
                 }
             }
             for (dots, sums) in dots.iter_mut().zip(sums) {
