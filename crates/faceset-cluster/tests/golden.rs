@@ -135,17 +135,3 @@ fn groups_of_20000_faces_are_those_of_scikit_learn() {
     assert!(found.labels() == golden("sklearn-20000-seed1-t055.u16"));
     check_invariance(&rows, &found);
 }
-
-#[test]
-fn twenty_thousand_faces_of_one_person_fit_the_budget() {
-    let rows = embeddings(20_000, 2, Shape::OnePerson);
-    // 200 million pairs within the threshold; 2 million may be held at a time.
-    let found = run(rows.view(), &options(0.55));
-    let rushed = run(rows.view(), &options(0.55).with_edge_budget(12_000_000));
-    assert!(found == rushed);
-    assert!(
-        found.members(0).len() > 15_000,
-        "{}",
-        found.members(0).len()
-    );
-}

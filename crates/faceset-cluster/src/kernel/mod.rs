@@ -10,6 +10,8 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 pub(crate) mod wide;
 
@@ -80,17 +82,20 @@ pub enum KernelKind {
     AvxVnni,
     /// 512-bit byte dot products.
     Avx512Vnni,
+    /// Byte dot products of 64-bit ARM.
+    NeonDot,
     /// Tiles of Sapphire Rapids and later, on Linux.
     Amx,
 }
 
 impl KernelKind {
     /// All kinds, slowest first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Portable,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512Vnni,
+        Self::NeonDot,
         Self::Amx,
     ];
 
@@ -101,6 +106,7 @@ impl KernelKind {
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::NeonDot => "neon-dot",
             Self::Amx => "amx",
         }
     }
@@ -132,7 +138,8 @@ impl KernelKind {
             Self::Avx512Vnni => avx::Avx512Vnni::detect(),
             #[cfg(target_arch = "x86_64")]
             Self::Amx => amx::Amx::detect(),
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot => neon::NeonDot::detect(),
             _ => None,
         }
     }
@@ -153,7 +160,7 @@ impl std::str::FromStr for KernelKind {
             .find(|k| k.name() == text)
             .ok_or(ClusterError::Option {
                 name: "kernel",
-                expected: "portable, avx2, avx-vnni, avx512-vnni or amx",
+                expected: "portable, avx2, avx-vnni, avx512-vnni, neon-dot or amx",
             })
     }
 }
