@@ -12,14 +12,20 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use faceset_cluster::synthetic::{self, Shape};
-use faceset_cluster::{KernelKind, LinkageOptions, average_linkage};
+use faceset_cluster::{
+    KernelKind, LinkageOptions, SavedRun, average_linkage, average_linkage_saved,
+};
 use faceset_core::{CancelToken, CosineDistance, Progress};
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Method {
     /// faceset-cluster.
     Ours,
+    /// faceset-cluster, on the rows before the last --new; saves the run.
+    Save,
+    /// faceset-cluster, carrying a saved run on to all rows.
+    Extend,
     /// kodama on distances from a matrix product, single precision.
     KodamaF32,
     /// kodama on distances from a matrix product, double precision.
@@ -53,6 +59,12 @@ struct Args {
     ladder: Vec<f64>,
     #[arg(long)]
     edge_budget: Option<usize>,
+    /// Where the saved run is.
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// Rows at the end that the saved run does not have.
+    #[arg(long, default_value_t = 0)]
+    new: usize,
     /// Writes the labels (or the rows) here, little-endian.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -91,16 +103,15 @@ impl Progress for Phases {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let rows = match &args.rows {
-        Some(path) => read_rows(path)?,
-        None => {
-            let shape = if args.one_person {
-                Shape::OnePerson
-            } else {
-                Shape::Collection
-            };
-            synthetic::embeddings(args.n, args.seed, shape)
-        }
+    let shape = if args.one_person {
+        Shape::OnePerson
+    } else {
+        Shape::Collection
+    };
+    let rows = if let Some(path) = &args.rows {
+        read_rows(path)?
+    } else {
+        synthetic::embeddings(args.n, args.seed, shape)
     };
     let start = Instant::now();
     let labels = match args.method {
@@ -112,7 +123,9 @@ fn main() -> Result<()> {
             std::fs::write(args.out.context("rows need --out")?, bytes)?;
             return Ok(());
         }
-        Method::Ours => ours(rows.view(), &args)?,
+        Method::Ours => ours(&rows, &args)?,
+        Method::Save => save(&rows, &args)?,
+        Method::Extend => extend(&rows, &args)?,
         Method::KodamaF32 => kodama_labels(rows, args.threshold as f32),
         Method::KodamaF64 => kodama_labels(rows.mapv(f64::from), args.threshold),
     };
@@ -154,7 +167,7 @@ fn read_rows(path: &std::path::Path) -> Result<Array2<f32>> {
     )?)
 }
 
-fn ours(rows: ArrayView2<'_, f32>, args: &Args) -> Result<Vec<u32>> {
+fn options(args: &Args) -> Result<LinkageOptions> {
     let mut options = LinkageOptions::new(CosineDistance::new(args.threshold)?);
     let ladder: Result<Vec<_>, _> = args
         .ladder
@@ -168,13 +181,44 @@ fn ours(rows: ArrayView2<'_, f32>, args: &Args) -> Result<Vec<u32>> {
     if let Some(budget) = args.edge_budget {
         options = options.with_edge_budget(budget);
     }
-    let phases = Phases {
+    Ok(options)
+}
+
+fn phases(args: &Args) -> Phases {
+    Phases {
         since: std::sync::Mutex::new((String::new(), Instant::now())),
         verbose: args.verbose,
-    };
-    let found = average_linkage(rows, &options, &phases, &CancelToken::default())?;
+    }
+}
+
+fn ours(rows: &Array2<f32>, args: &Args) -> Result<Vec<u32>> {
+    let cancel = CancelToken::default();
+    let found = average_linkage(rows.view(), &options(args)?, &phases(args), &cancel)?;
     Ok(found.labels().to_vec())
 }
+
+fn save(rows: &Array2<f32>, args: &Args) -> Result<Vec<u32>> {
+    let path = args.state.as_ref().context("a saved run needs --state")?;
+    let old = rows.slice(ndarray::s![..rows.nrows() - args.new, ..]);
+    let cancel = CancelToken::default();
+    let (found, run) = average_linkage_saved(old, &options(args)?, &phases(args), &cancel)?;
+    run.write_to(&mut std::fs::File::create(path)?)?;
+    Ok(found.labels().to_vec())
+}
+
+fn extend(rows: &Array2<f32>, args: &Args) -> Result<Vec<u32>> {
+    let path = args.state.as_ref().context("a saved run needs --state")?;
+    let run = SavedRun::read_from(&mut std::fs::File::open(path)?)?;
+    let cancel = CancelToken::default();
+    let done = run.extend(rows.view(), &options(args)?, &phases(args), &cancel)?;
+    done.saved
+        .write_to(&mut std::fs::File::create(path.with_extension("next"))?)?;
+    println!("recomputed {:?}", done.recomputed);
+    Ok(done.clustering.labels().to_vec())
+}
+
+/// Rows of a block of the distance matrix.
+const BLOCK: usize = 256;
 
 /// Average linkage on a stored matrix of distances, cut below the threshold.
 fn kodama_labels<T>(mut unit: Array2<T>, threshold: T) -> Vec<u32>
@@ -187,7 +231,6 @@ where
         row.mapv_inplace(|v| v / norm);
     }
     let mut distances = Vec::with_capacity(n * n.saturating_sub(1) / 2);
-    const BLOCK: usize = 256;
     for start in (0..n).step_by(BLOCK) {
         let end = (start + BLOCK).min(n);
         let left = unit.slice(ndarray::s![start..end, ..]);

@@ -129,11 +129,12 @@ impl Clustering {
     ///
     /// `found` is over points, that is positions in `order` (the canonical
     /// order of the rows), each merge after those that made its two sides.
+    /// Returns with it the node that each found merge made.
     pub(crate) fn from_found(
         order: &[u32],
         found: &[FoundMerge],
         threshold: CosineDistance,
-    ) -> Self {
+    ) -> (Self, Vec<u32>) {
         let n_rows = order.len();
         let mut maker: Vec<Option<u32>> = vec![None; found.len()];
         let mut waits_for = vec![0u8; found.len()];
@@ -181,7 +182,8 @@ impl Clustering {
             }
         }
         debug_assert_eq!(merges.len(), found.len());
-        Self::from_merges(n_rows, merges, threshold)
+        let result = Self::from_merges(n_rows, merges, threshold);
+        (result, node_of_found)
     }
 }
 
@@ -255,7 +257,7 @@ mod tests {
             merge(5, 2, 0.25, (0, 2)),
             merge(3, 4, 0.75, (3, 4)),
         ];
-        let result =
+        let (result, made) =
             Clustering::from_found(&[3, 2, 1, 0, 4], &found, CosineDistance::constant(0.9));
         let merges: Vec<_> = result
             .merges()
@@ -263,6 +265,7 @@ mod tests {
             .map(|m| (m.a, m.b, m.distance.get(), m.size))
             .collect();
         assert_eq!(merges, [(0, 4, 0.25, 2), (2, 3, 0.5, 2), (1, 6, 0.75, 3)]);
+        assert_eq!(made, [6, 7, 5]);
         assert_eq!(result.labels(), [1, 0, 0, 0, 1]);
         assert_eq!(result.members(0), [1, 2, 3]);
         assert!(result.members(2).is_empty());

@@ -4,14 +4,18 @@
 //! look-alikes better.
 
 use std::cmp::Reverse;
-
-use faceset_core::{CancelToken, CosineDistance, Progress};
-use rayon::prelude::*;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clustering::number_groups;
+use crate::engine::group::Group;
+use crate::engine::pairs;
+use crate::engine::quant::Quantised;
 use crate::grid::GridSim;
+use crate::kernel::Kernel;
 use crate::union_find::UnionFind;
-use crate::{ClusterError, Vectors};
+use crate::{ClusterError, KernelKind, Vectors};
+use faceset_core::{CancelToken, CosineDistance, Progress};
 
 /// Checked options of [`dbscan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,37 +82,49 @@ pub fn dbscan(
 ) -> Result<Vec<Option<u32>>, ClusterError> {
     let n = vectors.len();
     let least = GridSim::at(options.eps);
+    let pairs = ClosePairs::new(vectors, least);
     progress.start("counting neighbours", Some(n as u64));
-    let pairs = close_pairs(vectors, least, progress, cancel)?;
+    let n_neighbours: Vec<AtomicU32> = (0..n).map(|_| AtomicU32::new(1)).collect();
+    pairs.for_each(progress, cancel, &|found| {
+        for (a, b, _) in found {
+            n_neighbours[a as usize].fetch_add(1, Ordering::Relaxed);
+            n_neighbours[b as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    })?;
     progress.finish();
-    let mut n_neighbours = vec![1usize; n];
-    for &(a, b, _) in &pairs {
-        n_neighbours[a as usize] += 1;
-        n_neighbours[b as usize] += 1;
-    }
-    let is_core = |row: u32| n_neighbours[row as usize] >= options.min_points;
+    let is_core = |row: u32| {
+        n_neighbours[row as usize].load(Ordering::Relaxed) as usize >= options.min_points
+    };
     let mut place = vec![0u32; n];
     for (at, &row) in vectors.canonical_order().iter().enumerate() {
         place[row as usize] = at as u32;
     }
-    let mut sets = UnionFind::new(n);
-    let mut nearest_core: Vec<Option<(GridSim, Reverse<u32>, u32)>> = vec![None; n];
-    for &(a, b, similarity) in &pairs {
-        match (is_core(a), is_core(b)) {
-            (true, true) => {
-                sets.join(a, b);
-            }
-            (true, false) => {
-                let offer = Some((similarity, Reverse(place[a as usize]), a));
-                nearest_core[b as usize] = nearest_core[b as usize].max(offer);
-            }
-            (false, true) => {
-                let offer = Some((similarity, Reverse(place[b as usize]), b));
-                nearest_core[a as usize] = nearest_core[a as usize].max(offer);
-            }
-            (false, false) => {}
+    progress.start("connecting neighbours", Some(n as u64));
+    // Joining sets and taking a maximum give the same result in any order.
+    let shared = Mutex::new((UnionFind::new(n), vec![None; n]));
+    pairs.for_each(progress, cancel, &|found| {
+        let mut shared = shared
+            .lock()
+            .expect("nothing panics while holding the lock");
+        let (sets, nearest_core) = &mut *shared;
+        for (a, b, similarity) in found {
+            let (border, core) = match (is_core(a), is_core(b)) {
+                (true, true) => {
+                    sets.join(a, b);
+                    continue;
+                }
+                (true, false) => (b, a),
+                (false, true) => (a, b),
+                (false, false) => continue,
+            };
+            let offer = Some((similarity, Reverse(place[core as usize]), core));
+            nearest_core[border as usize] = nearest_core[border as usize].max(offer);
         }
-    }
+    })?;
+    progress.finish();
+    let (mut sets, nearest_core) = shared
+        .into_inner()
+        .expect("nothing panics while holding the lock");
     let root: Vec<Option<u32>> = (0..n as u32)
         .map(|row| match nearest_core[row as usize] {
             _ if is_core(row) => Some(sets.root(row)),
@@ -131,12 +147,17 @@ pub fn connected_components(
     cancel: &CancelToken,
 ) -> Result<Vec<u32>, ClusterError> {
     progress.start("connecting neighbours", Some(vectors.len() as u64));
-    let pairs = close_pairs(vectors, GridSim::at(limit), progress, cancel)?;
+    let sets = Mutex::new(UnionFind::new(vectors.len()));
+    ClosePairs::new(vectors, GridSim::at(limit)).for_each(progress, cancel, &|found| {
+        let mut sets = sets.lock().expect("nothing panics while holding the lock");
+        for (a, b, _) in found {
+            sets.join(a, b);
+        }
+    })?;
     progress.finish();
-    let mut sets = UnionFind::new(vectors.len());
-    for &(a, b, _) in &pairs {
-        sets.join(a, b);
-    }
+    let mut sets = sets
+        .into_inner()
+        .expect("nothing panics while holding the lock");
     let roots: Vec<u32> = (0..vectors.len() as u32)
         .map(|row| sets.root(row))
         .collect();
@@ -163,34 +184,57 @@ fn number_some(root: &[Option<u32>]) -> Vec<Option<u32>> {
     root.iter().map(|r| r.map(|r| label[r as usize])).collect()
 }
 
-/// All pairs of rows at least as similar as `least`, the smaller row first.
-fn close_pairs(
-    vectors: &Vectors<'_>,
+/// All pairs of rows at least as similar as `least`: the integer pass finds
+/// candidates, each is then looked at exactly.
+struct ClosePairs<'a> {
+    vectors: &'a Vectors<'a>,
+    codes: Quantised,
+    kernel: &'static dyn Kernel,
     least: GridSim,
-    progress: &dyn Progress,
-    cancel: &CancelToken,
-) -> Result<Vec<(u32, u32, GridSim)>, ClusterError> {
-    let n = vectors.len();
-    let lists: Vec<Vec<(u32, u32, GridSim)>> = (0..n)
-        .into_par_iter()
-        .map(|a| {
-            if cancel.is_cancelled() {
-                return Err(ClusterError::Cancelled);
-            }
-            progress.advance(1);
-            Ok((a + 1..n)
-                .map(|b| (a as u32, b as u32, vectors.similarity(a, b)))
-                .filter(|&(_, _, similarity)| similarity >= least)
-                .collect())
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(lists.concat())
+}
+
+impl<'a> ClosePairs<'a> {
+    fn new(vectors: &'a Vectors<'a>, least: GridSim) -> Self {
+        let single = |row: u32| Group::single(row, row);
+        let groups: Vec<Group> = (0..vectors.len() as u32).map(single).collect();
+        let kernel = KernelKind::best_kernel();
+        let codes = Quantised::new(&groups, vectors, kernel.max_code());
+        Self {
+            vectors,
+            codes,
+            kernel,
+            least,
+        }
+    }
+
+    /// Hands over all pairs, each once, in lists and in no order.
+    fn for_each(
+        &self,
+        progress: &dyn Progress,
+        cancel: &CancelToken,
+        consume: &(dyn Fn(Vec<(u32, u32, GridSim)>) + Sync),
+    ) -> Result<(), ClusterError> {
+        let exact = |candidates: Vec<(u32, u32)>| {
+            let similarity = |(a, b)| (a, b, self.vectors.similarity(a as usize, b as usize));
+            let pairs = candidates.into_iter().map(similarity);
+            consume(pairs.filter(|&(_, _, s)| s >= self.least).collect());
+        };
+        pairs::candidates(
+            &self.codes,
+            self.least,
+            self.kernel,
+            progress,
+            cancel,
+            &exact,
+        )
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use faceset_core::NoProgress;
     use ndarray::Array2;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -248,6 +292,57 @@ mod tests {
         let limit = CosineDistance::new(1.0 - 11f64.to_radians().cos()).unwrap();
         let found = connected_components(&vectors, limit, &NoProgress, &CancelToken::default());
         assert_eq!(found.unwrap(), [1, 0, 0, 0, 1]);
+    }
+
+    /// Core rows share a group when connected; border rows take the nearest
+    /// core row; all by looking at every pair.
+    fn oracle(vectors: &Vectors<'_>, eps: f64, min_points: usize) -> Vec<Option<usize>> {
+        let n = vectors.len();
+        let distance = |a, b| vectors.similarity(a, b).distance().get();
+        let near = |a: usize, b: usize| distance(a, b) <= eps;
+        let core: Vec<bool> = (0..n)
+            .map(|a| (0..n).filter(|&b| a == b || near(a, b)).count() >= min_points)
+            .collect();
+        let mut group: Vec<Option<usize>> = (0..n).map(|a| core[a].then_some(a)).collect();
+        for _ in 0..n {
+            for a in 0..n {
+                for b in 0..n {
+                    if core[a] && core[b] && near(a, b) {
+                        group[a] = group[a].min(group[b]);
+                    }
+                }
+            }
+        }
+        for a in (0..n).filter(|&a| !core[a]) {
+            let nearest = (0..n)
+                .filter(|&b| core[b] && near(a, b))
+                .min_by(|&b, &c| distance(a, b).total_cmp(&distance(a, c)));
+            group[a] = nearest.and_then(|b| group[b]);
+        }
+        group
+    }
+
+    proptest! {
+        #[test]
+        fn groups_are_those_of_the_definition(
+            values in prop::collection::vec(-1.0f32..1.0, 30 * 3),
+            eps in 0.01..0.4f64,
+            min_points in 1usize..6,
+        ) {
+            let rows = Array2::from_shape_vec((30, 3), values).unwrap();
+            prop_assume!(rows.outer_iter().all(|r| r.iter().any(|v| v.abs() > 1e-3)));
+            let vectors = Vectors::new(rows.view()).unwrap();
+            let options =
+                DbscanOptions::new(CosineDistance::new(eps).unwrap(), min_points).unwrap();
+            let found = dbscan(&vectors, &options, &NoProgress, &CancelToken::default()).unwrap();
+            let expected = oracle(&vectors, eps, min_points);
+            for a in 0..30 {
+                prop_assert_eq!(found[a].is_none(), expected[a].is_none());
+                for b in 0..30 {
+                    prop_assert_eq!(found[a] == found[b], expected[a] == expected[b]);
+                }
+            }
+        }
     }
 
     #[test]

@@ -85,6 +85,35 @@ pub enum ClusterError {
         /// The range, for people.
         expected: &'static str,
     },
+    /// A saved run that can't be read.
+    #[error("read the saved run: {reason}")]
+    State {
+        /// What is wrong with it, for people.
+        reason: String,
+    },
+    /// Reading or writing a saved run failed.
+    #[error("read or write the saved run")]
+    StateIo {
+        /// The cause.
+        #[from]
+        source: std::io::Error,
+    },
+    /// A saved run of a format that is newer than this build.
+    #[error("read the saved run: it has version {found}; this build reads up to {supported}")]
+    StateTooNew {
+        /// Its version.
+        found: u32,
+        /// The newest that is known.
+        supported: u32,
+    },
+    /// The rows to carry on with aren't those of the saved run.
+    #[error("carry on the saved run: row {row} of {n_saved} is missing or has changed")]
+    RowsChanged {
+        /// The first row that differs.
+        row: usize,
+        /// Rows of the saved run.
+        n_saved: usize,
+    },
     /// The kernel asked for does not run on this machine.
     #[error("use kernel {kernel}: this processor or operating system lacks it")]
     KernelUnavailable {

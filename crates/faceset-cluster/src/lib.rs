@@ -33,6 +33,7 @@ pub mod error;
 pub mod grid;
 pub mod index;
 pub mod linkage;
+pub mod saved;
 pub mod synthetic;
 pub mod vectors;
 
@@ -47,4 +48,5 @@ pub use error::{ClusterError, RowProblem};
 pub use index::{Index, Neighbour};
 pub use kernel::KernelKind;
 pub use linkage::{LinkageOptions, average_linkage};
+pub use saved::{Extended, Recomputed, SavedRun, average_linkage_saved};
 pub use vectors::{Vectors, unusable_rows};

@@ -88,9 +88,27 @@ impl LinkageOptions {
         self
     }
 
-    fn edge_budget(&self, n_rows: usize) -> usize {
-        self.edge_budget
-            .unwrap_or_else(|| (EDGES_PER_ROW * n_rows).clamp(LEAST_EDGES, MOST_EDGES))
+    /// The options for a run of `n_rows`, checked against this machine.
+    pub(crate) fn plan(&self, n_rows: usize) -> Result<engine::Plan<'_>, ClusterError> {
+        self.plan_with_budget_per_row(n_rows, EDGES_PER_ROW)
+    }
+
+    /// The same, with another default budget.
+    pub(crate) fn plan_with_budget_per_row(
+        &self,
+        n_rows: usize,
+        edges_per_row: usize,
+    ) -> Result<engine::Plan<'_>, ClusterError> {
+        let kind = self.kernel.unwrap_or_else(KernelKind::best);
+        let budget = (edges_per_row * n_rows).clamp(LEAST_EDGES, MOST_EDGES);
+        Ok(engine::Plan {
+            threshold: self.threshold,
+            edge_budget: self.edge_budget.unwrap_or(budget),
+            ladder: &self.ladder,
+            kernel: kind
+                .kernel()
+                .ok_or(ClusterError::KernelUnavailable { kernel: kind })?,
+        })
     }
 }
 
@@ -108,20 +126,11 @@ pub fn average_linkage(
     progress: &dyn Progress,
     cancel: &CancelToken,
 ) -> Result<Clustering, ClusterError> {
-    let kind = options.kernel.unwrap_or_else(KernelKind::best);
-    let kernel = kind
-        .kernel()
-        .ok_or(ClusterError::KernelUnavailable { kernel: kind })?;
     let vectors = Vectors::new(rows)?;
     let order = vectors.canonical_order();
-    let plan = engine::Plan {
-        threshold: options.threshold,
-        edge_budget: options.edge_budget(vectors.len()),
-        ladder: &options.ladder,
-        kernel,
-    };
-    let found = engine::run(&vectors, &order, &plan, progress, cancel)?;
-    Ok(Clustering::from_found(&order, &found, options.threshold))
+    let plan = options.plan(vectors.len())?;
+    let found = engine::run(&vectors, &order, &plan, None, progress, cancel)?;
+    Ok(Clustering::from_found(&order, &found, options.threshold).0)
 }
 
 #[cfg(test)]

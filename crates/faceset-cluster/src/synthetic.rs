@@ -151,7 +151,7 @@ impl Maker {
                 .unit(8 * face + at)
                 .max(random.unit(8 * face + at + 1))
         };
-        let quality = 0.56 + 0.36 * ((best_of(1) + best_of(3)) / 2.0);
+        let quality = 0.56 + 0.18 * (best_of(1) + best_of(3));
         let noise = self.direction(stream::NOISE, face);
         let mut values = blend(quality, &centre, (1.0 - quality * quality).sqrt(), &noise);
         if random.unit(8 * face + 5) < 0.04 {

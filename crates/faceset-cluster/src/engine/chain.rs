@@ -19,7 +19,7 @@
 //! are combined, a bound that was tightened to below `least` for a *part* of B
 //! says nothing about B, and counts as `least`.
 
-use super::graph::{Component, Entry};
+use super::graph::{Component, Entry, RungLists};
 use super::group::Group;
 use crate::Vectors;
 use crate::grid::GridSim;
@@ -47,6 +47,8 @@ pub(crate) struct Outcome {
 enum List<'a> {
     Borrowed(&'a mut [Entry]),
     Owned(Vec<Entry>),
+    /// Put together from the parts when it is needed.
+    Deferred,
 }
 
 impl List<'_> {
@@ -56,6 +58,7 @@ impl List<'_> {
         match self {
             Self::Borrowed(entries) => entries,
             Self::Owned(entries) => entries,
+            Self::Deferred => &[],
         }
     }
 
@@ -63,6 +66,7 @@ impl List<'_> {
         match self {
             Self::Borrowed(entries) => entries,
             Self::Owned(entries) => entries,
+            Self::Deferred => &mut [],
         }
     }
 
@@ -70,6 +74,7 @@ impl List<'_> {
         match self {
             Self::Borrowed(entries) => *entries = &mut std::mem::take(entries)[..len],
             Self::Owned(entries) => entries.truncate(len),
+            Self::Deferred => {}
         }
     }
 }
@@ -81,15 +86,31 @@ struct Seen {
     at: u32,
 }
 
-struct Chain<'a> {
+/// Bounds of one neighbour while lists are combined.
+#[derive(Debug, Clone, Copy)]
+struct Combined {
+    root: u32,
+    /// Sum of the weighted excess over `least` of all parts so far.
+    excess: f64,
+    /// The part that was last seen to list the neighbour, and its bound.
+    part: u32,
+    bound: f32,
+}
+
+/// Live groups of a rung, which of them merged into which, and what is known
+/// about their similarities.
+pub(super) struct Chain<'a> {
     vectors: &'a Vectors<'a>,
     least: GridSim,
     /// `least` as a bound, rounded up.
     least_bound: f32,
     n_members: usize,
     groups: Vec<Option<Group>>,
+    sizes: Vec<u32>,
     parent: Vec<u32>,
     lists: Vec<List<'a>>,
+    /// Where deferred lists of members are found.
+    source: Option<&'a RungLists>,
     merges: Vec<LocalMerge>,
     seen: Vec<Seen>,
     walk: u32,
@@ -113,33 +134,66 @@ pub(crate) fn run(
         lists.push(List::Borrowed(list));
         (rest, start) = (later, end);
     }
-    let mut parent: Vec<u32> = Vec::with_capacity(most);
-    parent.extend(0..n_members as u32);
-    let mut owned = Vec::with_capacity(most);
-    owned.extend(groups.into_iter().map(Some));
-    let mut chain = Chain {
-        vectors,
-        least,
-        least_bound: super::up(least.value()),
-        n_members,
-        groups: owned,
-        parent,
-        lists,
-        merges: Vec::new(),
-        seen: vec![Seen::default(); most],
-        walk: 0,
-    };
+    let mut chain = Chain::new(groups, lists, None, vectors, least);
     chain.merge_all();
-    let left = chain.groups.into_iter().enumerate();
-    Outcome {
-        merges: chain.merges,
-        left: left
-            .filter_map(|(id, group)| Some((id as u32, group?)))
-            .collect(),
+    chain.finish()
+}
+
+impl<'a> Chain<'a> {
+    fn new(
+        groups: Vec<Group>,
+        lists: Vec<List<'a>>,
+        source: Option<&'a RungLists>,
+        vectors: &'a Vectors<'a>,
+        least: GridSim,
+    ) -> Self {
+        let n_members = groups.len();
+        let most = (2 * n_members).saturating_sub(1);
+        let mut parent: Vec<u32> = Vec::with_capacity(most);
+        parent.extend(0..n_members as u32);
+        let mut sizes = Vec::with_capacity(most);
+        sizes.extend(groups.iter().map(|g| g.size));
+        let mut owned = Vec::with_capacity(most);
+        owned.extend(groups.into_iter().map(Some));
+        Self {
+            vectors,
+            least,
+            least_bound: super::up(least.value()),
+            n_members,
+            groups: owned,
+            sizes,
+            parent,
+            lists,
+            source,
+            merges: Vec::new(),
+            seen: vec![Seen::default(); most],
+            walk: 0,
+        }
+    }
+
+    /// All groups of a rung, with lists that are looked up when needed.
+    pub(super) fn lazy(
+        groups: Vec<Group>,
+        source: &'a RungLists,
+        vectors: &'a Vectors<'a>,
+        least: GridSim,
+    ) -> Self {
+        let lists = groups.iter().map(|_| List::Deferred).collect();
+        Self::new(groups, lists, Some(source), vectors, least)
+    }
+
+    pub(super) fn finish(self) -> Outcome {
+        let left = self.groups.into_iter().enumerate();
+        Outcome {
+            merges: self.merges,
+            left: left
+                .filter_map(|(id, group)| Some((id as u32, group?)))
+                .collect(),
+        }
     }
 }
 
-impl Chain<'_> {
+impl<'a> Chain<'a> {
     fn merge_all(&mut self) {
         // Groups still to start from. Every live group is either here, on the
         // stack, or proven to have nobody within the rung.
@@ -173,7 +227,7 @@ impl Chain<'_> {
     }
 
     /// The live group that a number's rows are in now.
-    fn root(&mut self, mut id: u32) -> u32 {
+    pub(super) fn root(&mut self, mut id: u32) -> u32 {
         while self.parent[id as usize] != id {
             let grandparent = self.parent[self.parent[id as usize] as usize];
             self.parent[id as usize] = grandparent;
@@ -182,11 +236,20 @@ impl Chain<'_> {
         id
     }
 
+    /// The live group with this number, if it has not merged.
+    pub(super) fn group(&self, id: u32) -> Option<&Group> {
+        self.groups[id as usize].as_ref()
+    }
+
     /// Nearest neighbour of `top` by similarity, then by first point, if any
     /// is within the rung (a result below `least` means there is none).
     /// `previous` is a neighbour whose similarity is known.
-    fn nearest(&mut self, top: u32, previous: Option<(u32, GridSim)>) -> Option<(u32, GridSim)> {
-        let mut list = std::mem::replace(&mut self.lists[top as usize], List::NONE);
+    pub(super) fn nearest(
+        &mut self,
+        top: u32,
+        previous: Option<(u32, GridSim)>,
+    ) -> Option<(u32, GridSim)> {
+        let mut list = self.take_list(top);
         let len = self.refresh(top, list.as_mut_slice());
         list.truncate(len);
         let entries = list.as_mut_slice();
@@ -231,7 +294,36 @@ impl Chain<'_> {
         }
         entries.iter_mut().for_each(evaluate);
         self.lists[top as usize] = list;
+        #[cfg(debug_assertions)]
+        self.check_nearest(top, best);
         best
+    }
+
+    /// The model of the bounds, on small components: what the list led to is
+    /// what looking at every live group leads to.
+    #[cfg(debug_assertions)]
+    fn check_nearest(&self, top: u32, best: Option<(u32, GridSim)>) {
+        /// Larger components are left to the tests that compare whole runs.
+        const MOST_GROUPS: usize = 64;
+        if self.n_members > MOST_GROUPS {
+            return;
+        }
+        let me = self.group(top).expect("the top of the chain is live");
+        let others = (0..self.groups.len() as u32).filter(|&id| id != top);
+        let nearest = others
+            .filter_map(|id| {
+                let other = self.group(id)?;
+                let similarity = me.similarity(other, self.vectors);
+                Some((similarity, std::cmp::Reverse(other.first), id))
+            })
+            .max()
+            .filter(|&(similarity, ..)| similarity >= self.least);
+        let found = best.filter(|&(_, similarity)| similarity >= self.least);
+        debug_assert_eq!(
+            found,
+            nearest.map(|(similarity, _, id)| (id, similarity)),
+            "the bounds hid the nearest neighbour of {top}"
+        );
     }
 
     /// Brings a list up to date: live groups only, each once, none proven to be
@@ -270,11 +362,19 @@ impl Chain<'_> {
 
     /// Merges two groups and combines their lists; returns the new number.
     fn merge(&mut self, a: u32, b: u32, similarity: GridSim) -> u32 {
+        let parts = [a, b].map(|part| (self.take_list(part), self.sizes[part as usize]));
+        let id = self.join(a, b, similarity);
+        let list = self.combine(id, &parts);
+        self.lists[id as usize] = List::Owned(list);
+        id
+    }
+
+    /// Merges two groups; their lists are combined when needed.
+    pub(super) fn join(&mut self, a: u32, b: u32, similarity: GridSim) -> u32 {
         let id = self.parent.len() as u32;
         let take = |group: &mut Option<Group>| group.take().expect("merged groups are live");
         let group_a = take(&mut self.groups[a as usize]);
         let group_b = take(&mut self.groups[b as usize]);
-        let sizes = [group_a.size, group_b.size].map(f64::from);
         self.merges.push(LocalMerge {
             a,
             b,
@@ -284,26 +384,57 @@ impl Chain<'_> {
                 group_a.first.max(group_b.first),
             ),
         });
+        self.sizes.push(group_a.size + group_b.size);
         self.groups
             .push(Some(group_a.merge(group_b, id, self.vectors)));
+        self.lists.push(List::Deferred);
         self.parent.push(id);
         self.parent[a as usize] = id;
         self.parent[b as usize] = id;
-        let list = self.combine(id, [a, b], sizes);
-        self.lists.push(List::Owned(list));
         id
     }
 
-    /// The list of the union of `parts`: bounds are averages of the parts'
-    /// bounds, where a group that a part doesn't list is below `least`.
-    fn combine(&mut self, id: u32, parts: [u32; 2], sizes: [f64; 2]) -> Vec<Entry> {
+    /// Takes a group's list, put together if it was deferred.
+    fn take_list(&mut self, id: u32) -> List<'a> {
+        let list = std::mem::replace(&mut self.lists[id as usize], List::NONE);
+        if !matches!(list, List::Deferred) {
+            return list;
+        }
+        let mut parts = Vec::new();
+        let mut open = vec![id];
+        while let Some(part) = open.pop() {
+            let taken = std::mem::replace(&mut self.lists[part as usize], List::NONE);
+            let is_whole = part != id && !matches!(taken, List::Deferred);
+            if is_whole {
+                parts.push((taken, self.sizes[part as usize]));
+            } else if let Some(made) = (part as usize).checked_sub(self.n_members) {
+                open.extend([self.merges[made].a, self.merges[made].b]);
+            } else {
+                let known = self
+                    .source
+                    .map_or(&[][..], |lists| lists.list(part as usize));
+                parts.push((List::Owned(known.to_vec()), self.sizes[part as usize]));
+            }
+        }
+        List::Owned(self.combine(id, &parts))
+    }
+
+    /// The list of the union of `parts` (lists and sizes): bounds are averages
+    /// of the parts' bounds, where a group that a part doesn't list is at most
+    /// `least` near to it.
+    fn combine(&mut self, id: u32, parts: &[(List<'_>, u32)]) -> Vec<Entry> {
+        /// More than the rounding of a sum of weighted bounds.
+        const MARGIN: f64 = 1e-9;
+        let me = self.root(id);
         self.walk += 1;
-        let mut found: Vec<(u32, [f32; 2])> = Vec::new();
-        for (which, part) in parts.into_iter().enumerate() {
-            let list = std::mem::replace(&mut self.lists[part as usize], List::NONE);
+        let total: u32 = parts.iter().map(|(_, size)| size).sum();
+        let mut found: Vec<Combined> = Vec::new();
+        for (part, (list, size)) in parts.iter().enumerate() {
+            let part = part as u32;
+            let weight = f64::from(*size) / f64::from(total);
             for entry in list.as_slice() {
                 let root = self.root(entry.id);
-                if root == id {
+                if root == me {
                     continue;
                 }
                 // Rule 2 above: below `least` holds for the named part only.
@@ -313,29 +444,34 @@ impl Chain<'_> {
                     entry.bound.max(self.least_bound)
                 };
                 let seen = &mut self.seen[root as usize];
-                if seen.walk == self.walk {
-                    let slot = &mut found[seen.at as usize].1[which];
-                    *slot = if slot.is_nan() {
-                        bound
-                    } else {
-                        slot.max(bound)
-                    };
-                } else {
+                if seen.walk != self.walk {
                     *seen = Seen {
                         walk: self.walk,
                         at: found.len() as u32,
                     };
-                    let mut bounds = [f32::NAN; 2];
-                    bounds[which] = bound;
-                    found.push((root, bounds));
+                    found.push(Combined {
+                        root,
+                        excess: 0.0,
+                        part: u32::MAX,
+                        bound: self.least_bound,
+                    });
                 }
+                let combined = &mut found[seen.at as usize];
+                if combined.part != part {
+                    combined.part = part;
+                    combined.bound = self.least_bound;
+                } else if bound <= combined.bound {
+                    continue;
+                }
+                combined.excess += weight * (f64::from(bound) - f64::from(combined.bound));
+                combined.bound = bound;
             }
         }
-        let weights = sizes.map(|size| size / (sizes[0] + sizes[1]));
-        let list = found.into_iter().filter_map(|(root, bounds)| {
-            let known = bounds.map(|b| f64::from(if b.is_nan() { self.least_bound } else { b }));
-            let bound = super::up(weights[0] * known[0] + weights[1] * known[1]);
-            (bound >= self.least_bound).then_some(Entry { id: root, bound })
+        let least = f64::from(self.least_bound);
+        let list = found.into_iter().filter_map(|combined| {
+            let bound = super::up(least + combined.excess + MARGIN);
+            let id = combined.root;
+            (bound >= self.least_bound).then_some(Entry { id, bound })
         });
         let mut list: Vec<Entry> = list.collect();
         list.shrink_to_fit();

@@ -3,9 +3,9 @@
 use super::pairs::Edges;
 use crate::union_find::UnionFind;
 
-/// A neighbour: its number within the component, and an upper bound of the
+/// A neighbour: its number within the component (or the rung), and an upper bound of the
 /// similarity to it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) id: u32,
     pub(crate) bound: f32,
@@ -132,4 +132,71 @@ fn components(degree: &[u32], sets: &mut UnionFind) -> (Vec<u32>, Vec<usize>) {
         *at += 1;
     }
     (members, ends)
+}
+
+/// Neighbour lists of all groups of a rung, numbered by position: what is kept
+/// for a later, larger run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct RungLists {
+    /// End of each list in `entries`.
+    pub(crate) ends: Vec<usize>,
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl RungLists {
+    /// Lists of `n` groups.
+    pub(crate) fn new(n: usize, edges: &Edges) -> Self {
+        Self::extended(&Self::default(), &[], n, edges)
+    }
+
+    /// Lists of `n` groups: those of `old`, where the group at `i` is now at
+    /// `now_at[i]` (`None`: gone), and `edges` that `old` does not have.
+    pub(crate) fn extended(old: &Self, now_at: &[Option<u32>], n: usize, edges: &Edges) -> Self {
+        let mut count = vec![0usize; n];
+        for (i, &at) in now_at.iter().enumerate() {
+            if let Some(at) = at {
+                let stays = |e: &&Entry| now_at[e.id as usize].is_some();
+                count[at as usize] = old.list(i).iter().filter(stays).count();
+            }
+        }
+        edges.for_each(|a, b, _| {
+            count[a as usize] += 1;
+            count[b as usize] += 1;
+        });
+        let mut total = 0;
+        let mut cursor = Vec::with_capacity(n);
+        for count in count {
+            cursor.push(total);
+            total += count;
+        }
+        let mut entries = vec![Entry::default(); total];
+        for (i, &at) in now_at.iter().enumerate() {
+            let Some(at) = at else { continue };
+            let cursor = &mut cursor[at as usize];
+            for entry in old.list(i) {
+                if let Some(id) = now_at[entry.id as usize] {
+                    let bound = entry.bound;
+                    entries[*cursor] = Entry { id, bound };
+                    *cursor += 1;
+                }
+            }
+        }
+        edges.for_each(|a, b, bound| {
+            entries[cursor[a as usize]] = Entry { id: b, bound };
+            cursor[a as usize] += 1;
+            entries[cursor[b as usize]] = Entry { id: a, bound };
+            cursor[b as usize] += 1;
+        });
+        // Every cursor has come to the end of its list.
+        Self {
+            ends: cursor,
+            entries,
+        }
+    }
+
+    /// The neighbours of a group.
+    pub(crate) fn list(&self, at: usize) -> &[Entry] {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.entries[start..self.ends[at]]
+    }
 }

@@ -9,15 +9,17 @@
 //! pairs fit a budget; where they lie can't change the result.
 
 pub(crate) mod chain;
+pub(crate) mod extend;
 pub(crate) mod graph;
 pub(crate) mod group;
 pub(crate) mod pairs;
 pub(crate) mod quant;
+pub(crate) mod replay;
 
 use faceset_core::{CancelToken, CosineDistance, Progress};
 use rayon::prelude::*;
 
-use self::graph::Graph;
+use self::graph::{Graph, RungLists};
 use self::group::Group;
 use self::pairs::{Edges, Wanted};
 use self::quant::Quantised;
@@ -49,11 +51,24 @@ pub(crate) struct Plan<'a> {
     pub(crate) kernel: &'a dyn Kernel,
 }
 
-/// Finds all merges below the threshold. `order` is the canonical order.
+/// What a later, larger run needs to know of one rung.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SavedRung {
+    /// Everything at least this similar merged.
+    pub(crate) least: GridSim,
+    /// Nodes of the groups that the rung began with.
+    pub(crate) nodes: Vec<u32>,
+    /// Their neighbours within the rung, by position in `nodes`.
+    pub(crate) lists: RungLists,
+}
+
+/// Finds all merges below the threshold. `order` is the canonical order; rungs
+/// are pushed to `record` when given.
 pub(crate) fn run(
     vectors: &Vectors<'_>,
     order: &[u32],
     plan: &Plan<'_>,
+    mut record: Option<&mut Vec<SavedRung>>,
     progress: &dyn Progress,
     cancel: &CancelToken,
 ) -> Result<Vec<FoundMerge>, ClusterError> {
@@ -72,7 +87,7 @@ pub(crate) fn run(
             return Err(ClusterError::Cancelled);
         }
         progress.start("comparing faces", Some(run.groups.len() as u64));
-        let codes = Quantised::new(&run.groups, vectors);
+        let codes = Quantised::new(&run.groups, vectors, plan.kernel.max_code());
         let fixed = if plan.ladder.is_empty() {
             None
         } else {
@@ -93,7 +108,16 @@ pub(crate) fn run(
         let (rung, edges) = search.pass(rung, fixed.is_some(), progress, cancel)?;
         drop(codes);
         progress.finish();
+        progress.start("joining groups", None);
+        if let Some(rungs) = &mut record {
+            rungs.push(SavedRung {
+                least: rung,
+                nodes: run.groups.iter().map(|g| g.node).collect(),
+                lists: RungLists::new(run.groups.len(), &edges),
+            });
+        }
         run.climb(edges, rung);
+        progress.finish();
         reached = rung;
     }
     Ok(run.found)
@@ -140,6 +164,7 @@ impl Search<'_> {
                 edge: rung,
                 future: self.goal,
                 most_edges,
+                first_column: 0,
             };
             let found = pairs::all_pairs(self.codes, wanted, self.plan.kernel, progress, cancel)?;
             if let Some(edges) = found {
@@ -249,29 +274,38 @@ impl Run<'_> {
             .collect();
         let mut left = Vec::new();
         for (outcome, (members, nodes)) in outcomes.into_iter().zip(members) {
-            let first_made = self.n_points + self.found.len();
-            let node = |id: u32| match (id as usize).checked_sub(nodes.len()) {
-                Some(made) => (first_made + made) as u32,
-                None => nodes[id as usize],
-            };
-            self.found
-                .extend(outcome.merges.iter().map(|merge| FoundMerge {
-                    a: node(merge.a),
-                    b: node(merge.b),
-                    similarity: merge.similarity,
-                    tie: merge.tie,
-                }));
-            for (id, mut group) in outcome.left {
-                let is_member = (id as usize) < members.len();
-                if is_member && !has_future[members[id as usize] as usize] {
-                    continue;
-                }
-                group.node = node(id);
-                left.push(group);
-            }
+            let n_members = nodes.len();
+            let kept = |id: usize| id >= n_members || has_future[members[id] as usize];
+            self.take(outcome, &nodes, kept);
+            left.append(&mut self.groups);
         }
         let alone = slots.into_iter().zip(&has_future);
         left.extend(alone.filter_map(|(slot, &future)| slot.filter(|_| future)));
         self.groups = left;
+    }
+
+    /// Takes over what a component came to: its merges, and those groups that
+    /// are `kept`. `nodes` are the nodes of its members.
+    fn take(&mut self, outcome: chain::Outcome, nodes: &[u32], kept: impl Fn(usize) -> bool) {
+        let first_made = self.n_points + self.found.len();
+        let node = |id: u32| match (id as usize).checked_sub(nodes.len()) {
+            Some(made) => (first_made + made) as u32,
+            None => nodes[id as usize],
+        };
+        self.found
+            .extend(outcome.merges.iter().map(|merge| FoundMerge {
+                a: node(merge.a),
+                b: node(merge.b),
+                similarity: merge.similarity,
+                tie: merge.tie,
+            }));
+        let kept = outcome
+            .left
+            .into_iter()
+            .filter(|&(id, _)| kept(id as usize));
+        self.groups.extend(kept.map(|(id, group)| Group {
+            node: node(id),
+            ..group
+        }));
     }
 }

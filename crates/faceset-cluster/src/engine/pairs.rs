@@ -4,6 +4,7 @@
 //! row above them. What comes out is a superset of the wanted pairs, each with
 //! an upper bound of its similarity ([`super::quant`] proves it).
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use faceset_core::{CancelToken, Progress};
@@ -58,24 +59,23 @@ impl Edge {
 /// Edges of one pass, by strip.
 #[derive(Debug)]
 pub(crate) struct Edges {
-    strips: Vec<Vec<Edge>>,
+    /// Strips in order, each with its number.
+    strips: Vec<(usize, Vec<Edge>)>,
     /// Groups that have any other group within the final threshold.
     pub(crate) has_future: Vec<bool>,
-    /// How many edges there are.
-    pub(crate) n: usize,
 }
 
 impl Edges {
     /// Calls `visit(smaller, larger, bound)` for every edge, in a fixed order.
     pub(crate) fn for_each(&self, mut visit: impl FnMut(u32, u32, f32)) {
-        for (at, strip) in self.strips.iter().enumerate() {
-            visit_strip(at, strip, &mut visit);
+        for (at, strip) in &self.strips {
+            visit_strip(*at, strip, &mut visit);
         }
     }
 
     /// Like [`Self::for_each`], giving the memory back strip by strip.
     pub(crate) fn drain(self, mut visit: impl FnMut(u32, u32, f32)) {
-        for (at, strip) in self.strips.into_iter().enumerate() {
+        for (at, strip) in self.strips {
             visit_strip(at, &strip, &mut visit);
         }
     }
@@ -98,6 +98,8 @@ pub(crate) struct Wanted {
     pub(crate) future: GridSim,
     /// The pass stops when it has more edges than this.
     pub(crate) most_edges: usize,
+    /// Only pairs whose larger number is at least this are looked for.
+    pub(crate) first_column: usize,
 }
 
 /// Finds all pairs. `None`: there are more than `most_edges`.
@@ -108,6 +110,58 @@ pub(crate) fn all_pairs(
     progress: &dyn Progress,
     cancel: &CancelToken,
 ) -> Result<Option<Edges>, ClusterError> {
+    let found = Mutex::new(Vec::new());
+    let keep = |strip: usize, edges: Vec<Edge>| {
+        let mut found = found.lock().expect("nothing panics while holding the lock");
+        found.push((strip, edges));
+    };
+    let Some(has_future) = sweep(codes, wanted, kernel, progress, cancel, &keep)? else {
+        return Ok(None);
+    };
+    let mut found = found
+        .into_inner()
+        .expect("nothing panics while holding the lock");
+    found.sort_unstable_by_key(|&(strip, _)| strip);
+    Ok(Some(Edges {
+        strips: found,
+        has_future,
+    }))
+}
+
+/// Hands over, in lists and in no order, all pairs of groups that may be at
+/// least `least` similar, the smaller number first; nothing is stored.
+pub(crate) fn candidates(
+    codes: &Quantised,
+    least: GridSim,
+    kernel: &dyn Kernel,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+    consume: &(dyn Fn(Vec<(u32, u32)>) + Sync),
+) -> Result<(), ClusterError> {
+    let wanted = Wanted {
+        edge: least,
+        future: least,
+        most_edges: usize::MAX,
+        first_column: 0,
+    };
+    let visit = |strip: usize, edges: Vec<Edge>| {
+        let mut pairs = Vec::with_capacity(edges.len());
+        visit_strip(strip, &edges, &mut |a, b, _| pairs.push((a, b)));
+        consume(pairs);
+    };
+    sweep(codes, wanted, kernel, progress, cancel, &visit).map(|_| ())
+}
+
+/// Computes all strips and hands each one's edges to `consume`. Returns which
+/// groups have a future, or `None` when there are more than `most_edges`.
+fn sweep(
+    codes: &Quantised,
+    wanted: Wanted,
+    kernel: &dyn Kernel,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+    consume: &(dyn Fn(usize, Vec<Edge>) + Sync),
+) -> Result<Option<Vec<bool>>, ClusterError> {
     let n_strips = codes.len().div_ceil(STRIP);
     let edge = codes.threshold(wanted.edge.value());
     let future = codes.threshold(wanted.future.value());
@@ -121,45 +175,37 @@ pub(crate) fn all_pairs(
         kernel,
         least: &least,
         edge_over_future: edge - future,
+        first_column: wanted.first_column,
         has_future: &has_future,
     };
     // Later strips meet more rows: they go first, so that no thread is left
     // with a long one at the end.
     let next = AtomicUsize::new(0);
-    let workers = rayon::current_num_threads().min(n_strips);
-    let mut found: Vec<(usize, Vec<Edge>)> = (0..workers)
-        .into_par_iter()
-        .with_max_len(1)
-        .flat_map_iter(|_| {
-            let mut columns = Vec::new();
-            let mut mine = Vec::new();
-            loop {
-                let taken = next.fetch_add(1, Ordering::Relaxed);
-                let stop =
-                    cancel.is_cancelled() || n_edges.load(Ordering::Relaxed) > wanted.most_edges;
-                if taken >= n_strips || stop {
-                    return mine;
-                }
-                let strip = n_strips - 1 - taken;
-                let edges = pass.strip(strip, &mut columns, &n_edges, wanted.most_edges);
-                mine.push((strip, edges));
-                progress.advance((codes.len() - strip * STRIP).min(STRIP) as u64);
+    let wanted_strips = n_strips - wanted.first_column / STRIP;
+    let workers = rayon::current_num_threads().min(wanted_strips);
+    (0..workers).into_par_iter().with_max_len(1).for_each(|_| {
+        let mut columns = Vec::new();
+        loop {
+            let taken = next.fetch_add(1, Ordering::Relaxed);
+            let stop = cancel.is_cancelled() || n_edges.load(Ordering::Relaxed) > wanted.most_edges;
+            if taken >= wanted_strips || stop {
+                return;
             }
-        })
-        .collect();
+            let strip = n_strips - 1 - taken;
+            let edges = pass.strip(strip, &mut columns, &n_edges, wanted.most_edges);
+            consume(strip, edges);
+            progress.advance((codes.len() - strip * STRIP).min(STRIP) as u64);
+        }
+    });
     if cancel.is_cancelled() {
         return Err(ClusterError::Cancelled);
     }
-    let n = n_edges.into_inner();
-    if n > wanted.most_edges {
+    if n_edges.into_inner() > wanted.most_edges {
         return Ok(None);
     }
-    found.sort_unstable_by_key(|&(strip, _)| strip);
-    Ok(Some(Edges {
-        strips: found.into_iter().map(|(_, edges)| edges).collect(),
-        has_future: has_future.into_iter().map(AtomicBool::into_inner).collect(),
-        n,
-    }))
+    Ok(Some(
+        has_future.into_iter().map(AtomicBool::into_inner).collect(),
+    ))
 }
 
 struct Pass<'a> {
@@ -169,6 +215,7 @@ struct Pass<'a> {
     least: &'a [i32],
     /// How much more an edge needs.
     edge_over_future: i32,
+    first_column: usize,
     has_future: &'a [AtomicBool],
 }
 
@@ -186,7 +233,7 @@ impl Pass<'_> {
         codes.pack(first_block..last_block, columns);
         let block_lines = SIDE * codes.k_lines();
         let adds: Vec<[i32; SIDE]> = (first_block..last_block)
-            .map(|b| std::array::from_fn(|c| codes.column_add(b * SIDE + c)))
+            .map(|b| std::array::from_fn(|c| self.column_add(b * SIDE + c)))
             .collect();
         let mut column_has_future = vec![0u32; adds.len()];
         let mut edges = Vec::new();
@@ -245,6 +292,17 @@ impl Pass<'_> {
     }
 }
 
+impl Pass<'_> {
+    /// What is added to a column's dots; columns not wanted reach nothing.
+    fn column_add(&self, column: usize) -> i32 {
+        if column < self.first_column {
+            Quantised::UNREACHABLE
+        } else {
+            self.codes.column_add(column)
+        }
+    }
+}
+
 /// Sets a flag without taking its cache line from others when it is set.
 fn raise(flag: &AtomicBool) {
     if !flag.load(Ordering::Relaxed) {
@@ -276,18 +334,19 @@ mod tests {
         let rows = circle(1100);
         let vectors = Vectors::new(rows.view()).unwrap();
         let groups: Vec<Group> = (0..1100).map(|r| Group::single(r, r)).collect();
-        let codes = Quantised::new(&groups, &vectors);
         let edge = GridSim::at(CosineDistance::constant(0.001));
         let future = GridSim::at(CosineDistance::constant(0.01));
         let wanted = Wanted {
             edge,
             future,
             most_edges: 1_000_000,
+            first_column: 0,
         };
         for kind in KernelKind::ALL {
             let Some(kernel) = kind.kernel() else {
                 continue;
             };
+            let codes = Quantised::new(&groups, &vectors, kernel.max_code());
             let cancel = CancelToken::default();
             let edges = all_pairs(&codes, wanted, kernel, &NoProgress, &cancel)
                 .unwrap()
@@ -297,7 +356,23 @@ mod tests {
                 assert!(a < b);
                 assert!(seen.insert((a, b), bound).is_none(), "{a} {b} twice");
             });
-            assert_eq!(seen.len(), edges.n);
+            let n = seen.len();
+            // From a column inside the second strip on, edges are those that
+            // end there.
+            let later = Wanted {
+                first_column: 700,
+                ..wanted
+            };
+            let edges_later = all_pairs(&codes, later, kernel, &NoProgress, &cancel)
+                .unwrap()
+                .unwrap();
+            let mut seen_later = std::collections::BTreeMap::new();
+            edges_later.for_each(|a, b, bound| {
+                seen_later.insert((a, b), bound);
+            });
+            let mut expected = seen.clone();
+            expected.retain(|&(_, b), _| b >= 700);
+            assert_eq!(expected, seen_later);
             for a in 0..1100u32 {
                 for b in a + 1..1100 {
                     let exact = vectors.similarity(a as usize, b as usize);
@@ -311,7 +386,7 @@ mod tests {
                 }
             }
             let fewer = Wanted {
-                most_edges: edges.n - 1,
+                most_edges: n - 1,
                 ..wanted
             };
             assert!(
@@ -320,7 +395,7 @@ mod tests {
                     .is_none()
             );
             let enough = Wanted {
-                most_edges: edges.n,
+                most_edges: n,
                 ..wanted
             };
             assert!(

@@ -1,7 +1,7 @@
 //! Groups as small integers with a proven error, for the all-pairs pass.
 //!
 //! The mean `m` of a group's unit rows becomes codes `q`, integers in
-//! -127..=127, with one scale `s` for all groups; `e = |m - s·q|` is measured,
+//! -127..=127 (fewer where the kernel asks for it), with one scale `s` for all groups; `e = |m - s·q|` is measured,
 //! not assumed. As `|m| <= 1`, for two groups
 //!
 //! `|m1·m2 - s²·(q1·q2)| <= e1·|m2| + |s·q1|·e2 <= e1 + (1 + e1)·e2`
@@ -23,12 +23,6 @@ use crate::dot::{Element, dot};
 use crate::kernel::wide::{Work, with_widest_vectors};
 use crate::kernel::{GROUP, Line, SIDE};
 
-/// Largest code; -128 is not used, so that codes are symmetric.
-const MAX_CODE: f64 = 127.0;
-
-/// Added to unsigned codes of rows.
-const BIAS: u8 = 128;
-
 /// Added to a measured error: f64 rounding of the residual's length, of the
 /// mean, and of the exact similarity, each far smaller than this.
 const ERROR_MARGIN: f64 = 1e-9;
@@ -44,8 +38,10 @@ const SCALE_SAMPLE: usize = 256;
 /// Quantised groups.
 #[derive(Debug)]
 pub(crate) struct Quantised {
-    /// Rows of unsigned codes (`q + 128`), padded to a multiple of 32 rows.
+    /// Rows of unsigned codes (`q + bias`), padded to a multiple of 32 rows.
     codes: Vec<Line>,
+    /// One more than the largest code.
+    bias: u8,
     /// Lines a row.
     k_lines: usize,
     /// Number of groups, without padding.
@@ -62,7 +58,10 @@ pub(crate) struct Quantised {
 struct QuantiseRow<'a> {
     group: &'a Group,
     vectors: &'a Vectors<'a>,
+    /// The value of code 1.
     scale: f64,
+    /// The largest code; its negative is the smallest.
+    max_code: u8,
     codes: &'a mut [u8],
 }
 
@@ -76,11 +75,11 @@ impl Work for QuantiseRow<'_> {
             Body::Row(row) => {
                 let factor = self.vectors.inverse_norm(*row as usize);
                 let values = self.vectors.row(*row as usize);
-                quantise(values, factor, self.scale, self.codes)
+                quantise(values, factor, self.scale, self.max_code, self.codes)
             }
             Body::Sum(sum) => {
                 let factor = 1.0 / f64::from(self.group.size);
-                quantise(sum, factor, self.scale, self.codes)
+                quantise(sum, factor, self.scale, self.max_code, self.codes)
             }
         }
     }
@@ -88,9 +87,17 @@ impl Work for QuantiseRow<'_> {
 
 /// Quantises `values * factor`; see [`QuantiseRow`].
 #[inline(always)]
-fn quantise<T: Element>(values: &[T], factor: f64, scale: f64, codes: &mut [u8]) -> (f64, i32) {
+fn quantise<T: Element>(
+    values: &[T],
+    factor: f64,
+    scale: f64,
+    max_code: u8,
+    codes: &mut [u8],
+) -> (f64, i32) {
     const LANES: usize = 16;
     let inverse = 1.0 / scale;
+    let most = f64::from(max_code);
+    let bias = max_code + 1;
     // Independent running sums, or every addition waits for the last.
     let mut squares = [0.0f64; LANES];
     let mut sums = [0i32; LANES];
@@ -98,50 +105,55 @@ fn quantise<T: Element>(values: &[T], factor: f64, scale: f64, codes: &mut [u8])
     let (code_chunks, code_rest) = codes.as_chunks_mut::<LANES>();
     for (values, codes) in value_chunks.iter().zip(code_chunks) {
         for lane in 0..LANES {
-            let (square, q) = code_of(values[lane].wide() * factor, scale, inverse);
+            let (square, q) = code_of(values[lane].wide() * factor, scale, inverse, most);
             squares[lane] += square;
             sums[lane] += q;
-            codes[lane] = (q as u8) ^ BIAS;
+            codes[lane] = (q as u8).wrapping_add(bias);
         }
     }
     for (lane, (value, code)) in value_rest.iter().zip(code_rest).enumerate() {
-        let (square, q) = code_of(value.wide() * factor, scale, inverse);
+        let (square, q) = code_of(value.wide() * factor, scale, inverse, most);
         squares[lane] += square;
         sums[lane] += q;
-        *code = (q as u8) ^ BIAS;
+        *code = (q as u8).wrapping_add(bias);
     }
     (squares.iter().sum(), sums.iter().sum())
 }
 
 /// The nearest code of a value, and the squared residual.
 #[inline(always)]
-fn code_of(value: f64, scale: f64, inverse: f64) -> (f64, i32) {
+fn code_of(value: f64, scale: f64, inverse: f64, most: f64) -> (f64, i32) {
     // 1.5 * 2^52: adding it leaves the nearest integer in the low bits, which
     // vectorises on every processor; the clamp keeps the value small enough.
     const ROUND: f64 = 6_755_399_441_055_744.0;
-    let shifted = (value * inverse).max(-MAX_CODE).min(MAX_CODE) + ROUND;
+    let shifted = (value * inverse).clamp(-most, most) + ROUND;
     let residual = value - scale * (shifted - ROUND);
     (residual * residual, shifted.to_bits() as i32)
 }
 
 impl Quantised {
-    /// Quantises `groups`.
-    pub(crate) fn new(groups: &[Group], vectors: &Vectors<'_>) -> Self {
+    /// Added to a column's dots, keeps every sum below every threshold.
+    pub(crate) const UNREACHABLE: i32 = i32::MIN / 2;
+
+    /// Quantises `groups` to codes of at most `max_code`, up to 127.
+    pub(crate) fn new(groups: &[Group], vectors: &Vectors<'_>, max_code: u8) -> Self {
         let n = groups.len();
         let k_lines = vectors.dim().div_ceil(64).max(1);
-        let scale = best_scale(groups, vectors);
+        let scale = best_scale(groups, vectors, max_code);
+        let bias = max_code + 1;
         let padded = n.next_multiple_of(SIDE);
-        let mut codes = vec![Line([BIAS; 64]); padded * k_lines];
+        let mut codes = vec![Line([bias; 64]); padded * k_lines];
         let measured: Vec<(f64, i32)> = codes
             .par_chunks_exact_mut(k_lines)
             .with_min_len(64)
             .zip(groups)
             .map(|(lines, group)| {
-                let mut row = vec![BIAS; k_lines * 64];
+                let mut row = vec![bias; k_lines * 64];
                 let (square, sum) = with_widest_vectors(QuantiseRow {
                     group,
                     vectors,
                     scale,
+                    max_code,
                     codes: &mut row[..vectors.dim()],
                 });
                 for (line, bytes) in lines.iter_mut().zip(row.as_chunks::<64>().0) {
@@ -155,6 +167,7 @@ impl Quantised {
         let grow = (1.0 + largest / 2.0) / unit;
         Self {
             codes,
+            bias,
             k_lines,
             n,
             slack: measured
@@ -201,9 +214,9 @@ impl Quantised {
     /// sent below everything.
     pub(crate) fn column_add(&self, column: usize) -> i32 {
         if column < self.n {
-            self.slack[column] - i32::from(BIAS) * self.code_sum[column]
+            self.slack[column] - i32::from(self.bias) * self.code_sum[column]
         } else {
-            i32::MIN / 2
+            Self::UNREACHABLE
         }
     }
 
@@ -215,7 +228,7 @@ impl Quantised {
     /// Upper bound of the similarity of two groups, one pair at a time.
     pub(crate) fn bound_of_pair(&self, a: usize, b: usize) -> f64 {
         let row = |i: usize| &self.codes[i * self.k_lines..][..self.k_lines];
-        let dot = with_widest_vectors(CodeDot(row(a), row(b)));
+        let dot = with_widest_vectors(CodeDot(row(a), row(b), self.bias));
         f64::from(dot + self.slack[a] + self.slack[b] + 1) * self.unit
     }
 
@@ -250,7 +263,7 @@ impl Quantised {
                 let lines = &self.codes[row * self.k_lines..][..self.k_lines];
                 let fours = lines.iter().flat_map(|l| l.0.as_chunks::<4>().0);
                 for (four, line) in fours.zip(group.iter_mut()) {
-                    let signed = four.map(|byte| byte ^ BIAS);
+                    let signed = four.map(|byte| byte.wrapping_sub(self.bias));
                     line.0[c * 4..c * 4 + 4].copy_from_slice(&signed);
                 }
             }
@@ -259,14 +272,14 @@ impl Quantised {
 }
 
 /// Dot product of two rows of codes.
-struct CodeDot<'a>(&'a [Line], &'a [Line]);
+struct CodeDot<'a>(&'a [Line], &'a [Line], u8);
 
 impl Work for CodeDot<'_> {
     type Output = i32;
 
     #[inline(always)]
     fn run(self) -> i32 {
-        let code = |byte: u8| i32::from((byte ^ BIAS) as i8);
+        let code = |byte: u8| i32::from(byte.wrapping_sub(self.2) as i8);
         let mut dot = 0;
         for (a, b) in self.0.iter().zip(self.1) {
             for (a, b) in a.0.iter().zip(&b.0) {
@@ -278,7 +291,7 @@ impl Work for CodeDot<'_> {
 }
 
 /// The scale with the smallest mean error on a sample of the groups.
-fn best_scale(groups: &[Group], vectors: &Vectors<'_>) -> f64 {
+fn best_scale(groups: &[Group], vectors: &Vectors<'_>, max_code: u8) -> f64 {
     let step = (groups.len() / SCALE_SAMPLE).max(1);
     let sample = || groups.iter().step_by(step);
     let mut codes = vec![0u8; vectors.dim()];
@@ -291,7 +304,7 @@ fn best_scale(groups: &[Group], vectors: &Vectors<'_>) -> f64 {
     CLIPS
         .into_iter()
         .map(|clip| {
-            let scale = clip * deviation / MAX_CODE;
+            let scale = clip * deviation / f64::from(max_code);
             let error: f64 = sample()
                 .map(|group| {
                     let codes = &mut codes;
@@ -299,6 +312,7 @@ fn best_scale(groups: &[Group], vectors: &Vectors<'_>) -> f64 {
                         group,
                         vectors,
                         scale,
+                        max_code,
                         codes,
                     };
                     with_widest_vectors(row).0.sqrt()
@@ -343,13 +357,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bounds_are_never_below_the_similarity(rows in rows()) {
+        fn bounds_are_never_below_the_similarity(
+            rows in rows(), max_code in prop::sample::select(vec![63u8, 127])
+        ) {
             let vectors = Vectors::new(rows.view()).unwrap();
             let n = rows.nrows() as u32;
             let one = |row: u32| Group::single(row, row);
             let mut groups: Vec<Group> = (0..n).map(one).collect();
             groups.extend((1..n).map(|row| one(row).merge(one(row / 2), n, &vectors)));
-            let codes = Quantised::new(&groups, &vectors);
+            let codes = Quantised::new(&groups, &vectors, max_code);
             let mut columns = Vec::new();
             codes.pack(0..codes.n_blocks(), &mut columns);
             prop_assert_eq!(columns.len(), codes.n_blocks() * SIDE * codes.k_lines());
@@ -380,7 +396,7 @@ mod tests {
     fn padding_reaches_no_threshold() {
         let rows = ndarray::array![[1.0f32, 0.0]];
         let vectors = Vectors::new(rows.view()).unwrap();
-        let codes = Quantised::new(&[Group::single(0, 0)], &vectors);
+        let codes = Quantised::new(&[Group::single(0, 0)], &vectors, 127);
         assert_eq!(codes.row_least(1, -1000), i32::MAX);
         assert!(codes.column_add(1) < codes.row_least(0, codes.threshold(-1.0)));
     }

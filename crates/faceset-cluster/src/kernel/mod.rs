@@ -10,6 +10,8 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 pub(crate) mod wide;
 
@@ -45,6 +47,12 @@ impl Block {
 /// Columns are signed bytes in groups of 16: line `k` of a group holds values
 /// `4k..4k+4` of column 0, of column 1 and so on; `16 * k_lines` lines a group.
 pub(crate) trait Kernel: Send + Sync {
+    /// Columns must stay within plus and minus this, rows within twice this and
+    /// 1: what the kernel's intermediate sums can hold.
+    fn max_code(&self) -> u8 {
+        127
+    }
+
     /// Multiplies 32 rows with all columns and hands over each block of 32
     /// columns: its number from 0, and the dots.
     ///
@@ -68,23 +76,26 @@ pub(crate) trait Kernel: Send + Sync {
 pub enum KernelKind {
     /// Plain Rust, every processor.
     Portable,
-    /// 16-bit multiply-add of AVX2.
+    /// Byte multiply-add of AVX2, on codes of 7 bits.
     Avx2,
     /// 256-bit byte dot products (12th generation Core, N100 and later).
     AvxVnni,
     /// 512-bit byte dot products.
     Avx512Vnni,
+    /// Byte dot products of 64-bit ARM.
+    NeonDot,
     /// Tiles of Sapphire Rapids and later, on Linux.
     Amx,
 }
 
 impl KernelKind {
     /// All kinds, slowest first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Portable,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512Vnni,
+        Self::NeonDot,
         Self::Amx,
     ];
 
@@ -95,6 +106,7 @@ impl KernelKind {
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::NeonDot => "neon-dot",
             Self::Amx => "amx",
         }
     }
@@ -110,6 +122,11 @@ impl KernelKind {
         available.unwrap_or(Self::Portable)
     }
 
+    /// The kernel of [`Self::best`].
+    pub(crate) fn best_kernel() -> &'static dyn Kernel {
+        Self::best().kernel().unwrap_or(&portable::Portable)
+    }
+
     pub(crate) fn kernel(self) -> Option<&'static dyn Kernel> {
         match self {
             Self::Portable => Some(&portable::Portable),
@@ -121,7 +138,8 @@ impl KernelKind {
             Self::Avx512Vnni => avx::Avx512Vnni::detect(),
             #[cfg(target_arch = "x86_64")]
             Self::Amx => amx::Amx::detect(),
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDot => neon::NeonDot::detect(),
             _ => None,
         }
     }
@@ -142,7 +160,7 @@ impl std::str::FromStr for KernelKind {
             .find(|k| k.name() == text)
             .ok_or(ClusterError::Option {
                 name: "kernel",
-                expected: "portable, avx2, avx-vnni, avx512-vnni or amx",
+                expected: "portable, avx2, avx-vnni, avx512-vnni, neon-dot or amx",
             })
     }
 }
@@ -161,18 +179,23 @@ mod tests {
 
     use super::*;
 
-    /// Rows and columns as lines, from a cheap generator.
-    fn lines(n: usize, seed: u64) -> Vec<Line> {
+    /// Rows and columns as lines, from a cheap generator: rows up to twice
+    /// `max_code` and 1, columns up to `max_code` either way.
+    fn lines(n: usize, seed: u64, max_code: u8, are_rows: bool) -> Vec<Line> {
         let mut state = seed;
         let mut next = || {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            (state >> 56) as u8
+            let code = ((state >> 40) % (2 * u64::from(max_code) + 1)) as u8;
+            if are_rows {
+                code + 1
+            } else {
+                code.wrapping_sub(max_code)
+            }
         };
-        // -128 never occurs among codes; 127 stands in for it.
         (0..n)
-            .map(|_| Line(std::array::from_fn(|_| next()).map(|b| if b == 128 { 127 } else { b })))
+            .map(|_| Line(std::array::from_fn(|_| next())))
             .collect()
     }
 
@@ -201,13 +224,13 @@ mod tests {
     #[test]
     fn every_kernel_of_this_machine_gives_the_portable_bits() {
         for k_lines in [1, 3, 8] {
-            let rows = lines(SIDE * k_lines, 7);
-            let columns = lines(3 * 2 * GROUP * k_lines, 8);
-            let expected = all_dots(&portable::Portable, &rows, &columns, k_lines);
             for kind in KernelKind::ALL {
                 let Some(kernel) = kind.kernel() else {
                     continue;
                 };
+                let rows = lines(SIDE * k_lines, 7, kernel.max_code(), true);
+                let columns = lines(3 * 2 * GROUP * k_lines, 8, kernel.max_code(), false);
+                let expected = all_dots(&portable::Portable, &rows, &columns, k_lines);
                 let found = all_dots(kernel, &rows, &columns, k_lines);
                 assert_eq!(found.len(), 3);
                 for (found, expected) in found.iter().zip(&expected) {
@@ -219,15 +242,16 @@ mod tests {
 
     #[test]
     fn extreme_codes_do_not_saturate() {
-        let rows = vec![Line([255; 64]); SIDE * 8];
-        for code in [-127i8, 127] {
-            let columns = vec![Line([code as u8; 64]); 2 * GROUP * 8];
-            for kind in KernelKind::ALL {
-                let Some(kernel) = kind.kernel() else {
-                    continue;
-                };
+        for kind in KernelKind::ALL {
+            let Some(kernel) = kind.kernel() else {
+                continue;
+            };
+            let most = kernel.max_code();
+            let rows = vec![Line([2 * most + 1; 64]); SIDE * 8];
+            for code in [-(most as i8), most as i8] {
+                let columns = vec![Line([code as u8; 64]); 2 * GROUP * 8];
                 let blocks = all_dots(kernel, &rows, &columns, 8);
-                let expected = 512 * 255 * i32::from(code);
+                let expected = 512 * i32::from(2 * most + 1) * i32::from(code);
                 assert!(
                     blocks[0].0.iter().flatten().all(|&d| d == expected),
                     "{kind}"
@@ -250,7 +274,7 @@ mod tests {
         fn masks_agree_and_equal_counts(
             seed in any::<u64>(), add in -50i32..50, least in -100i32..100
         ) {
-            let values = lines(64, seed);
+            let values = lines(64, seed, 127, false);
             let mut block = Block::ZERO;
             for (at, dot) in block.0.iter_mut().flatten().enumerate() {
                 *dot = i32::from(values[at / 64].0[at % 64] as i8);
