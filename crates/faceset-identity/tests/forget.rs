@@ -1,5 +1,6 @@
 //! Forgetting: nothing of the person is left in any file of ours, nothing of
 //! others is lost, and no original is touched.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 
@@ -280,14 +281,17 @@ fn nothing_of_the_person_is_left_in_any_file() {
     );
     assert_eq!(plan.caches.len(), 1);
     // Her box on the photo that shows Bob, too.
+    let mut n_of_bob = 0;
     for file in world.grep("p00007.jpg") {
         let text = fs::read_to_string(world.dir.path().join(&file)).unwrap();
         let flat: String = text.split_whitespace().collect();
         let hash = hash_bytes(&u32::to_le_bytes(7));
         let hers = format!("p00007.jpg\",\"sha256\":\"{hash}\",\"bbox\":[10.0,");
-        assert!(flat.contains(&hers.replace("[10.0", "[300.0")), "{file}");
+        n_of_bob += flat.matches(&hers.replace("[10.0", "[300.0")).count();
         assert!(!flat.contains(&hers), "{file}");
     }
+    // Two manifests of the export, that of refine, registry and journal.
+    assert_eq!(n_of_bob, 5);
     for gone in [
         "faceset_001",
         "_dropped/faceset_001",
@@ -459,7 +463,7 @@ fn originals_in_our_own_folders_are_never_erased() {
     all.push(key);
     record(&mut w, vec![swap_set("faceset_001", None, &all)]);
     let plan = world.plan(&w, 1).unwrap();
-    assert_eq!(plan.kept, [photo.clone()]);
+    assert_eq!(plan.kept, std::slice::from_ref(&photo));
     let report = apply_forget(&mut w, &plan, true, at(50)).unwrap();
     assert_eq!(fs::read_to_string(&photo).unwrap(), "original");
     assert_eq!(report.left, [photo.parent().unwrap()]);
@@ -516,7 +520,7 @@ fn people_merged_into_one_are_forgotten_together() {
             .identities()
             .all(|i| i.state == State::Forgotten)
     );
-    assert!(world.grep("Bob").iter().all(|f| f.is_empty()));
+    assert!(world.grep("Bob").is_empty());
     assert!(world.grep("p00012.jpg").is_empty());
 }
 

@@ -11,6 +11,7 @@ mod needles;
 mod plan;
 mod scrub;
 mod sets;
+mod survey;
 mod walk;
 
 pub use apply::{ForgetReport, apply_forget};
