@@ -11,6 +11,7 @@
 mod change;
 mod error;
 mod file;
+mod forget;
 mod identity;
 mod journal;
 mod ops;
@@ -25,6 +26,9 @@ mod tree;
 pub use change::{Change, Edit, FacesEdit, Plan};
 pub use error::{Flaw, IdentityError};
 pub use file::REGISTRY_VERSION;
+pub use forget::{
+    ErasedSet, ForgetInputs, ForgetPlan, ForgetReport, Scrubbed, apply_forget, plan_forget,
+};
 pub use identity::{FaceId, Faces, Identity, MAX_NAME_CHARS, State, StateError, name_flaw};
 pub use journal::{BLOTTED, Entry};
 pub use reconcile::{MIN_SHARED, Matched, Reconciliation, Renumbering, SetMatch};

@@ -114,7 +114,8 @@ impl Registry {
             .collect()
     }
 
-    fn n_faces_of(&self, number: FacesetNumber) -> usize {
+    /// Number of faces of a person, those of merged identities included.
+    pub fn n_faces_of(&self, number: FacesetNumber) -> usize {
         self.same_person(number)
             .iter()
             .map(|n| self.identities[n].faces.len())

@@ -182,6 +182,10 @@ impl Registry {
         self.owners.contains_key(id)
     }
 
+    pub(crate) fn owner_by_id(&self, id: &FaceId) -> Option<FacesetNumber> {
+        self.owners.get(id).map(|(number, _)| *number)
+    }
+
     /// True when a person said that this face is not of this identity, nor of
     /// one that it is merged with.
     ///

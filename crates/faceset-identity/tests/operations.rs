@@ -270,3 +270,38 @@ fn an_undo_can_be_undone() {
     w.undo(undone, at(2)).unwrap();
     assert_eq!(*w.registry(), after);
 }
+
+#[test]
+fn a_refusal_of_a_merged_identity_outlasts_a_later_yes_and_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut w = three_people(dir.path());
+    run(&mut w, |r| r.plan_consent(number(3), Consent::Denied)).unwrap();
+    run(&mut w, |r| r.plan_merge(number(3), number(1))).unwrap();
+    let plan = w
+        .registry()
+        .plan_consent(number(1), Consent::Granted)
+        .unwrap();
+    assert!(
+        plan.notes[0].starts_with("faceset_003 was merged into it"),
+        "{plan:?}"
+    );
+    w.apply(&plan, at(2)).unwrap();
+    assert_eq!(w.registry().facts_of(number(1)).consent, Consent::Denied);
+    run(&mut w, |r| r.plan_unmerge(number(3))).unwrap();
+    assert_eq!(w.registry().facts_of(number(1)).consent, Consent::Granted);
+}
+
+#[test]
+fn merged_people_are_called_and_shown_like_the_one_who_stands_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut w = three_people(dir.path());
+    run(&mut w, |r| r.plan_merge(number(2), number(3))).unwrap();
+    assert_eq!(w.registry().name_of(number(3)), Some("Bob"));
+    assert!(w.registry().is_shown(number(2)));
+    run(&mut w, |r| r.plan_hide(number(2))).unwrap();
+    assert_eq!(
+        w.registry().identity(number(3)).unwrap().state,
+        State::Hidden
+    );
+    assert!(!w.registry().is_shown(number(2)) && w.registry().is_shown(number(1)));
+}
