@@ -104,7 +104,7 @@ fn a_folder_of_photos_becomes_checked_sets_and_a_second_run_changes_nothing() {
             let file = fs::File::open(folder.join(bundle["file"].as_str().unwrap())).unwrap();
             let mut archive = zip::ZipArchive::new(file).unwrap();
             let names: Vec<String> = (0..archive.len())
-                .map(|i| archive.by_index(i).unwrap().name().to_owned())
+                .map(|i| archive.by_index(i).unwrap().name().unwrap().into_owned())
                 .collect();
             let pngs: Vec<&String> = names.iter().filter(|n| n.ends_with(".png")).collect();
             assert_eq!(pngs.len() as u64, bundle["n_faces"].as_u64().unwrap());

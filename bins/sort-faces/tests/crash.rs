@@ -109,7 +109,7 @@ fn embed_killed_thirty_times_ends_with_the_cache_of_an_undisturbed_run() {
 fn export_killed_thirty_times_ends_with_the_sets_of_an_undisturbed_run() {
     let dir = tempfile::tempdir().unwrap();
     let photos = dir.path().join("photos");
-    some_samples(&photos, 2);
+    some_samples(&photos, 4);
     let cache = dir.path().join("faces.npz");
     report(&["embed", text(&photos), text(&cache), "--with-landmarks"]);
     let refined = dir.path().join("refined");
@@ -118,7 +118,7 @@ fn export_killed_thirty_times_ends_with_the_sets_of_an_undisturbed_run() {
         text(&cache),
         text(&refined),
         "--min-faces",
-        "6",
+        "4",
         "--link",
         "none",
     ]);
