@@ -7,6 +7,8 @@ pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod enrich;
 pub(crate) mod export_swap;
+pub(crate) mod forget;
+pub(crate) mod people;
 pub(crate) mod refine;
 pub(crate) mod sort;
 pub(crate) mod why;

@@ -37,6 +37,10 @@ enum Command {
     Dedup(commands::dedup::Args),
     /// Export sets as one-face PNGs and .fsz bundles
     ExportSwap(commands::export_swap::Args),
+    /// Names, consent, birth dates and history of the people in a result
+    People(commands::people::Args),
+    /// Erase a person for good: embeddings, crops, bundles, entries, log lines
+    Forget(commands::forget::Args),
     /// Say for one photo or face which gates it passed and who is nearest
     Why(commands::why::Args),
     /// Say what is installed, what is missing and how to mend it
@@ -58,6 +62,8 @@ fn main() -> ExitCode {
             Command::Refine(args) => commands::refine::run(&args, context),
             Command::Dedup(args) => commands::dedup::run(&args, context),
             Command::ExportSwap(args) => commands::export_swap::run(&args, context),
+            Command::People(args) => commands::people::run(&args, context),
+            Command::Forget(args) => commands::forget::run(&args, context),
             Command::Why(args) => commands::why::run(&args, context),
             Command::Doctor(args) => Ok(commands::doctor::run(&args, context)),
             Command::Completions(args) => Ok(commands::completions::run::<Cli>(&args)),

@@ -9,10 +9,10 @@ use crate::detect::{
     Detection, Overlap, SCRFD_STRIDES, ScrfdLevel, decode_scrfd, decode_ultraface, suppress, tiles,
 };
 use crate::model::Model;
-use crate::pack::{DetectorKind, LandmarkSpec, LocatedPack, Normalization, PackThresholds};
+use crate::pack::{DetectorKind, LandmarkSpec, Normalization, PackThresholds};
 use crate::pixels::{Affine, invert, resize_linear, to_tensor, warp_affine};
 use crate::pose::{five_from_68, pose_from_68};
-use crate::{InferError, Runtime};
+use crate::{InferError, LocatedPack, Runtime};
 
 /// Overlap (intersection over the smaller box) above which two boxes of
 /// different passes are one face: a face cut by a tile's border lies inside the

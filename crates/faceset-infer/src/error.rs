@@ -14,7 +14,7 @@ pub enum InferError {
         reason: String,
     },
     /// No folder holds the pack's files.
-    #[error("find the model pack {pack}: {file} is in none of {searched:?}; {advice}")]
+    #[error("find the model pack {pack}: {file} is missing; {advice} (searched {searched:?})")]
     PackMissing {
         /// Pack name.
         pack: String,

@@ -6,9 +6,9 @@ use ndarray::Array4;
 use ort::session::Session;
 use ort::value::TensorRef;
 
-use crate::pack::{ModelFile, Repair};
+use crate::pack::Repair;
 use crate::repair::zero_tiny_weights;
-use crate::{InferError, Runtime};
+use crate::{InferError, ModelFile, Runtime};
 
 /// A loaded model with one picture input.
 #[derive(Debug)]

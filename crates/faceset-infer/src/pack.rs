@@ -4,14 +4,13 @@
 //! compiled in; their model files are never part of this project.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use faceset_core::{ContentHash, CosineDistance, hash_bytes};
 use serde::Deserialize;
 
-use crate::InferError;
+use crate::{InferError, LocatedPack, ModelFile};
 
 /// Version of the pack format that this build reads.
 pub const PACK_FORMAT: u32 = 1;
@@ -362,7 +361,7 @@ impl Pack {
 
     /// Roles without which faces can't be found and embedded. Landmark models
     /// are only needed by `enrich`.
-    fn is_required(role: &str) -> bool {
+    pub(crate) fn is_required(role: &str) -> bool {
         !role.starts_with("landmark_")
     }
 
@@ -421,83 +420,6 @@ impl Pack {
             );
         }
         Ok(LocatedPack { pack: self, models })
-    }
-}
-
-/// One model file on disk.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ModelFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its digest.
-    pub sha256: ContentHash,
-}
-
-/// A pack whose files were found and verified.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LocatedPack {
-    /// The pack.
-    pub pack: Pack,
-    /// Files by role; optional landmark roles may be missing.
-    pub models: BTreeMap<&'static str, ModelFile>,
-}
-
-impl LocatedPack {
-    /// What decides an embedding: digest over the files of detector, points and
-    /// recogniser, and over the preprocessing named by [`Self::pipeline`]. Two
-    /// caches with different digests must not be mixed.
-    pub fn digest(&self) -> ContentHash {
-        let mut text = String::new();
-        for (role, model) in self
-            .models
-            .iter()
-            .filter(|(role, _)| Pack::is_required(role))
-        {
-            let _ = writeln!(text, "{role} {}", model.sha256);
-        }
-        text.push_str(&self.pipeline());
-        hash_bytes(text.as_bytes())
-    }
-
-    /// Name of the preprocessing variant: everything besides the model files
-    /// that changes an embedding.
-    pub fn pipeline(&self) -> String {
-        let d = &self.pack.detector;
-        let r = &self.pack.recognizer;
-        let tiles: Vec<String> = d.tiles.iter().map(ToString::to_string).collect();
-        let points = self.pack.points.as_ref().map_or_else(String::new, |p| {
-            format!(
-                " points={:?} {} {:?} ({},{}) {:?};",
-                p.kind, p.size, p.color, p.mean, p.std, p.repair
-            )
-        });
-        format!(
-            "v1 det={:?} {}x{} {:?} ({},{}) thr={} nms={} tiles=[{}]@{} {:?};{points} rec={:?} ({},{}) norm>={} {:?}; \
-             resize=cv-fixed warp=cv-fixed",
-            d.kind,
-            d.width,
-            d.height,
-            d.color,
-            d.mean,
-            d.std,
-            d.score_threshold,
-            d.nms_threshold,
-            tiles.join(","),
-            d.tile_score_threshold.unwrap_or(d.score_threshold),
-            d.repair,
-            r.color,
-            r.mean,
-            r.std,
-            r.min_embedding_norm.unwrap_or(0.0),
-            r.repair
-        )
-    }
-
-    /// True when `enrich` can add landmarks and pose with this pack.
-    pub fn can_enrich(&self) -> bool {
-        self.models.contains_key("landmark_3d_68")
-            || self.models.contains_key("landmark_2d_106")
-            || self.models.contains_key("points")
     }
 }
 

@@ -131,7 +131,10 @@ pub fn plan(
         ctx.progress
             .note(&format!("not compared: {path}: {reason}"));
     }
-    Ok(faceset_export::plan(&inputs, options, &hashed.hashes)?)
+    let plan = faceset_export::plan(&inputs, options, &hashed.hashes)?;
+    // Grouping orphans stops early when asked to, and cannot say so itself.
+    ctx.check()?;
+    Ok(plan)
 }
 
 /// Average linkage of faces that belong to no set; groups of one are orphans.

@@ -1,12 +1,18 @@
 //! The identity registry around an export: known people keep their numbers,
 //! their wishes are respected, what was exported is remembered.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
+use faceset_cache::CacheWriter;
 use faceset_core::consent::CivilDate;
 use faceset_core::manifest::{RefineManifest, SwapReadyManifest};
+use faceset_core::{FaceKey, FacesetNumber};
 use faceset_fs::read_json;
-use faceset_identity::{Registry, RegistryWriter, numbers_on_disk};
+use faceset_identity::{
+    ForgetInputs, ForgetPlan, ForgetReport, IdentityError, Plan, Registry, RegistryWriter,
+    numbers_on_disk,
+};
 use serde_json::json;
 
 use crate::{Ctx, PipelineError};
@@ -52,4 +58,105 @@ pub fn record_export(swap_ready: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, Pip
 pub fn today(ctx: Ctx<'_>) -> CivilDate {
     let text = ctx.now.to_string();
     CivilDate::of_capture_time(&text).expect("a timestamp begins with its date")
+}
+
+/// What forgetting a person will erase.
+#[derive(Debug)]
+pub struct Forgetting {
+    /// Files, manifest entries and log lines.
+    pub plan: ForgetPlan,
+    /// Caches and what they lose.
+    pub caches: Vec<(PathBuf, faceset_cache::ForgetPlan)>,
+}
+
+impl Forgetting {
+    /// For people.
+    pub fn summary(&self) -> Vec<String> {
+        let mut lines = self.plan.summary();
+        for (path, plan) in &self.caches {
+            let at = lines.len() - 1;
+            lines.insert(
+                at,
+                format!("{} faces of {}", plan.faces.len(), path.display()),
+            );
+        }
+        lines
+    }
+}
+
+/// Plans to forget a person of the registry in `swap_ready`: everything below
+/// `roots` that shows or names them, their lines in `logs`, their embeddings in
+/// `caches` and in every cache found below the roots.
+pub fn plan_forget(
+    registry: &Registry,
+    number: FacesetNumber,
+    swap_ready: &Path,
+    roots: &[PathBuf],
+    logs: &[PathBuf],
+    caches: &[PathBuf],
+) -> Result<Forgetting, PipelineError> {
+    let inputs = ForgetInputs {
+        registry_dir: swap_ready,
+        roots,
+        logs,
+    };
+    let plan = faceset_identity::plan_forget(registry, number, &inputs)?;
+    let paths: BTreeSet<PathBuf> = caches.iter().chain(&plan.caches).cloned().collect();
+    let caches = paths
+        .into_iter()
+        .map(|path| {
+            let (cache, _) = faceset_cache::load(&path)?;
+            let faces: Vec<FaceKey> = plan
+                .faces
+                .iter()
+                .filter(|key| cache.face(key).is_some())
+                .cloned()
+                .collect();
+            let cache_plan = cache.plan_forget(&faces, &[]);
+            Ok((path, cache_plan))
+        })
+        .collect::<Result<_, PipelineError>>()?;
+    Ok(Forgetting { plan, caches })
+}
+
+/// Erases for good: caches first, since the registry is the last to know the
+/// faces, then files and the registry's entry. Returns the faces erased from
+/// caches and what was erased of files.
+pub fn apply_forget(
+    forgetting: &Forgetting,
+    swap_ready: &Path,
+    ctx: Ctx<'_>,
+) -> Result<(usize, ForgetReport), PipelineError> {
+    let mut registry = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;
+    let mut n_faces = 0;
+    for (path, plan) in &forgetting.caches {
+        let meta = faceset_cache::peek(path)?;
+        let mut writer = CacheWriter::open(path, &meta, ctx.holder)?;
+        n_faces += writer.forget(plan)?.n_faces;
+        writer.finish()?;
+    }
+    let report = faceset_identity::apply_forget(&mut registry, &forgetting.plan, true, ctx.now)?;
+    registry.finish()?;
+    Ok((n_faces, report))
+}
+
+/// Makes one change to a person, journalled, and says what it did.
+pub fn change(
+    swap_ready: &Path,
+    decide: impl FnOnce(&Registry) -> Result<Plan, IdentityError>,
+    ctx: Ctx<'_>,
+) -> Result<Vec<String>, PipelineError> {
+    let mut writer = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;
+    let plan = decide(writer.registry())?;
+    if plan.is_empty() {
+        return Ok(vec!["nothing to change".to_owned()]);
+    }
+    let entry = writer.apply(&plan, ctx.now)?;
+    writer.finish()?;
+    let mut lines = vec![match entry {
+        Some(id) => format!("{} (entry {id})", plan.what),
+        None => plan.what.clone(),
+    }];
+    lines.extend(plan.notes);
+    Ok(lines)
 }

@@ -133,14 +133,19 @@ fn default_pack(args: &Args, roots: &[PathBuf], libraries: &[PathBuf]) -> Findin
     };
     let loaded = Engine::open(&choice, roots, libraries).and_then(|engine| {
         engine.analyzer(Purpose::All)?;
-        Ok(engine.pack().pack.title.clone())
+        let pack = &engine.pack().pack;
+        let t = pack.thresholds;
+        Ok(format!(
+            "{}, recommended distances: cluster {}, match {}",
+            pack.title, t.cluster, t.r#match
+        ))
     });
     match loaded {
         Ok(title) => Finding {
             what: chosen,
             ok: true,
             needed: true,
-            detail: format!("{title}, models load"),
+            detail: format!("{title}; models load"),
         },
         Err(error) => Finding {
             what: chosen,
