@@ -7,6 +7,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use faceset_cluster::centroid::merge_close;
 use faceset_cluster::synthetic::{DIM, Shape, embeddings};
 use faceset_cluster::{
     DbscanOptions, KernelKind, LinkageOptions, Vectors, average_linkage, average_linkage_saved,
@@ -77,6 +78,13 @@ fn others(criterion: &mut Criterion) {
     let vectors = Vectors::new(rows.view()).expect("made-up rows are usable");
     group.bench_function("dbscan 5000", |bencher| {
         bencher.iter(|| dbscan(&vectors, &DbscanOptions::IMMICH, &NoProgress, &cancel));
+    });
+    let found = average_linkage(rows.view(), &options, &NoProgress, &cancel)
+        .expect("made-up rows are usable");
+    let groups: Vec<&[u32]> = found.clusters().collect();
+    let limit = CosineDistance::constant(0.40);
+    group.bench_function(format!("merge_close {} groups", groups.len()), |bencher| {
+        bencher.iter(|| merge_close(&vectors, &groups, limit, &NoProgress, &cancel));
     });
     group.finish();
 }

@@ -4,13 +4,18 @@
 //! decided on the grid of [`crate::grid`], so equal distances are equal.
 
 use std::cmp::Reverse;
+use std::sync::Mutex;
 
 use faceset_core::{CancelToken, CosineDistance, Progress};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use crate::dot::{Element, dot};
+use crate::engine::group::Group;
+use crate::engine::pairs;
+use crate::engine::quant::Quantised;
 use crate::grid::GridSim;
-use crate::{ClusterError, Vectors};
+use crate::{ClusterError, KernelKind, Vectors};
 
 /// Unit mean of some rows: each row is scaled to length 1, the mean to length 1.
 ///
@@ -179,16 +184,7 @@ pub fn merge_close(
             })
             .max()
     };
-    let mut nearest: Vec<Option<(GridSim, Reverse<usize>)>> = (0..groups.len())
-        .into_par_iter()
-        .map(|at| {
-            if alive[at] && !cancel.is_cancelled() {
-                search(at, &sums, &lengths, &alive, at + 1)
-            } else {
-                None
-            }
-        })
-        .collect();
+    let mut nearest = nearest_later(&sums, &lengths, &alive, least, progress, cancel)?;
     loop {
         if cancel.is_cancelled() {
             return Err(ClusterError::Cancelled);
@@ -245,6 +241,59 @@ pub fn merge_close(
     merged.sort_unstable();
     Ok(merged)
 }
+
+/// For each live group the nearest later one, if any is at least `least`
+/// similar. The integer pass finds candidates, so that thousands of groups
+/// don't mean millions of exact comparisons.
+fn nearest_later(
+    sums: &[Vec<f64>],
+    lengths: &[f64],
+    alive: &[bool],
+    least: GridSim,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+) -> Result<Vec<Nearest>, ClusterError> {
+    /// More than rounding unit sums to f32 changes a similarity.
+    const MARGIN: f64 = 1e-6;
+    let live: Vec<usize> = (0..sums.len()).filter(|&at| alive[at]).collect();
+    let dim = sums.first().map_or(0, Vec::len);
+    let units: Vec<f32> = live
+        .iter()
+        .flat_map(|&at| sums[at].iter().map(move |v| (v / lengths[at]) as f32))
+        .collect();
+    let units = ArrayView2::from_shape((live.len(), dim), &units)
+        .expect("one row of the vectors' dimension per live group");
+    let units = Vectors::new(units)?;
+    let rows: Vec<Group> = (0..live.len() as u32)
+        .map(|at| Group::single(at, at))
+        .collect();
+    let kernel = KernelKind::best_kernel();
+    let codes = Quantised::new(&rows, &units, kernel.max_code());
+    let nearest = Mutex::new(vec![None; sums.len()]);
+    let candidate = GridSim::new(least.value() - MARGIN);
+    pairs::candidates(&codes, candidate, kernel, progress, cancel, &|candidates| {
+        let exact = candidates.into_iter().map(|(a, b)| {
+            let (a, b) = (live[a as usize], live[b as usize]);
+            let scale = lengths[a] * lengths[b];
+            (a, b, GridSim::new(dot(&sums[a], &sums[b]) / scale))
+        });
+        let near: Vec<_> = exact
+            .filter(|&(_, _, similarity)| similarity >= least)
+            .collect();
+        let mut nearest = nearest
+            .lock()
+            .expect("nothing panics while holding the lock");
+        for (a, b, similarity) in near {
+            nearest[a] = nearest[a].max(Some((similarity, Reverse(b))));
+        }
+    })?;
+    Ok(nearest
+        .into_inner()
+        .expect("nothing panics while holding the lock"))
+}
+
+/// Nearest group by similarity, then by number.
+type Nearest = Option<(GridSim, Reverse<usize>)>;
 
 pub(crate) fn check_dim(expected: usize, found: usize) -> Result<(), ClusterError> {
     if expected == found {
