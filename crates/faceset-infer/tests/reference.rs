@@ -16,7 +16,8 @@ use faceset_infer::{AnalyzedFace, Analyzer, Pack, Purpose};
 use faceset_testkit::repo_root;
 use image::{Rgb, RgbImage};
 use support::{
-    Reference, ReferenceFace, ReferencePicture, analyzer, cosine, free_analyzer, free_models,
+    Reference, ReferenceFace, ReferencePicture, analyzer, cosine, free_analyzer, free_model,
+    free_models,
 };
 
 /// Same points, another decoder and another warp: what is left is rounding.
@@ -144,7 +145,7 @@ fn scrfd_finds_the_faces_that_insightface_finds() {
     let models = tempfile::tempdir().unwrap();
     fs::copy(&scrfd, models.path().join("scrfd_2.5g_kps.onnx")).unwrap();
     fs::copy(
-        free_models().join("fr_feature.onnx"),
+        free_model("fr_feature.onnx"),
         models.path().join("fr_feature.onnx"),
     )
     .unwrap();
@@ -172,7 +173,7 @@ fn scrfd_finds_the_faces_that_insightface_finds() {
 #[test]
 fn the_free_pack_finds_every_face_and_tells_people_apart() {
     let mut free = free_analyzer(Purpose::Embed);
-    let cut = 1.0 - f64::from(free.thresholds().cluster.get());
+    let cut = 1.0 - free.thresholds().cluster.get();
     let mut faces = Vec::new();
     for picture in &Reference::load().pictures {
         let found = found_by_free_pack(picture, &picture.pixels(), &mut free);
@@ -305,7 +306,7 @@ fn drawn_face() -> RgbImage {
 
 #[test]
 fn zeroing_tiny_weights_changes_no_embedding() {
-    let mut bytes = fs::read(free_models().join("fr_feature.onnx")).unwrap();
+    let mut bytes = fs::read(free_model("fr_feature.onnx")).unwrap();
     assert!(
         zero_tiny_weights(&mut bytes).unwrap() > 0,
         "the recogniser has weights to repair"

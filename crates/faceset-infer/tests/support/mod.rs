@@ -107,6 +107,13 @@ pub(crate) fn free_models() -> PathBuf {
     home().join("models").join(FREE_PACK)
 }
 
+/// A file of the free pack.
+pub(crate) fn free_model(file: &str) -> PathBuf {
+    let path = free_models().join(file);
+    assert!(path.is_file(), "no {}; {ADVICE}", path.display());
+    path
+}
+
 pub(crate) fn analyzer(pack: Pack, models: &Path, purpose: Purpose) -> Analyzer {
     let located = pack
         .locate(&[models.to_path_buf()])
