@@ -12,12 +12,6 @@ use faceset_testkit::repo_root;
 use image::RgbImage;
 use serde::Deserialize;
 
-/// Share of bytes that may be off by one when a resize enlarges: OpenCV's vector
-/// code rounds once less there.
-const ENLARGED_SHARE: f64 = 0.001;
-/// Share of bytes that may be off by one after a warp.
-const WARPED_SHARE: f64 = 0.002;
-
 #[derive(Deserialize)]
 struct Fixture {
     source: Stored,
@@ -52,20 +46,17 @@ fn fixture() -> Fixture {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// Panics unless no byte is off by more than one, and no more than `share` of
-/// them by one.
-fn assert_close(ours: &RgbImage, theirs: &RgbImage, share: f64, what: &str) {
+/// Both sides work in whole numbers, so nothing less than equality is asked.
+fn assert_same_bytes(ours: &RgbImage, theirs: &RgbImage, what: &str) {
     assert_eq!(ours.dimensions(), theirs.dimensions(), "{what}");
-    let off = |least: u8| {
-        let pairs = ours.as_raw().iter().zip(theirs.as_raw());
-        pairs.filter(|(a, b)| a.abs_diff(**b) >= least).count()
-    };
-    assert_eq!(off(2), 0, "{what}: bytes off by more than one");
-    let allowed = (ours.as_raw().len() as f64 * share) as usize;
-    let n_off = off(1);
+    let pairs = ours.as_raw().iter().zip(theirs.as_raw());
+    let off: Vec<u8> = pairs.map(|(a, b)| a.abs_diff(*b)).collect();
     assert!(
-        n_off <= allowed,
-        "{what}: {n_off} bytes off by one, {allowed} allowed"
+        ours == theirs,
+        "{what}: {} of {} bytes differ, by up to {:?}",
+        off.iter().filter(|d| **d > 0).count(),
+        off.len(),
+        off.iter().max()
     );
 }
 
@@ -73,32 +64,23 @@ fn assert_close(ours: &RgbImage, theirs: &RgbImage, share: f64, what: &str) {
 fn resizing_gives_the_bytes_of_opencv() {
     let fixture = fixture();
     let source = fixture.source.picture();
-    let mut n_enlarged = 0;
+    assert!(!fixture.resized.is_empty());
     for theirs in &fixture.resized {
-        let enlarged = theirs.width > source.width() || theirs.height > source.height();
-        n_enlarged += usize::from(enlarged);
-        assert_close(
+        assert_same_bytes(
             &resize_linear(&source, theirs.width, theirs.height),
             &theirs.picture(),
-            if enlarged { ENLARGED_SHARE } else { 0.0 },
             &format!("{}x{}", theirs.width, theirs.height),
         );
     }
-    assert!(n_enlarged > 0 && n_enlarged < fixture.resized.len());
 }
 
 #[test]
 fn halving_gives_the_bytes_of_opencv() {
     let fixture = fixture();
     let (even, halved) = (fixture.even.picture(), fixture.halved.picture());
-    assert_eq!(
-        (even.width(), even.height()),
-        (2 * halved.width(), 2 * halved.height())
-    );
-    assert_eq!(
-        resize_linear(&even, halved.width(), halved.height()),
-        halved
-    );
+    let (width, height) = halved.dimensions();
+    assert_eq!(even.dimensions(), (2 * width, 2 * height));
+    assert_same_bytes(&resize_linear(&even, width, height), &halved, "half");
 }
 
 #[test]
@@ -107,10 +89,9 @@ fn warping_gives_the_bytes_of_opencv() {
     let source = fixture.source.picture();
     assert!(!fixture.warped.is_empty());
     for Warped { matrix, target } in &fixture.warped {
-        assert_close(
+        assert_same_bytes(
             &warp_affine(&source, matrix, target.width, target.height),
             &target.picture(),
-            WARPED_SHARE,
             &format!("{matrix:?}"),
         );
     }
