@@ -178,7 +178,7 @@ fn the_steps_one_by_one_give_what_sort_gives() {
             fs::read(a).unwrap() == fs::read(b).unwrap(),
             "{}",
             b.display()
-        )
+        );
     };
     same(&chain.join("work/cache/faces.npz"), &cache);
     let folders = |root: &Path| -> Vec<String> {
@@ -295,7 +295,7 @@ fn people_of_the_labelled_set_are_told_apart() {
             .max_by(|a, b| a.0.total_cmp(&b.0));
         match best {
             Some((overlap, group)) if overlap >= 0.3 => {
-                pairs.push((fields[1].to_owned(), group.clone()))
+                pairs.push((fields[1].to_owned(), group.clone()));
             }
             _ => n_missed += 1,
         }

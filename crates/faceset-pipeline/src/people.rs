@@ -15,6 +15,7 @@ use faceset_identity::{
 };
 use serde_json::json;
 
+use crate::dedup::report_path;
 use crate::{Ctx, PipelineError};
 
 /// The registry of an output tree; empty when there is none yet.
@@ -101,7 +102,11 @@ pub fn plan_forget(
         logs,
     };
     let plan = faceset_identity::plan_forget(registry, number, &inputs)?;
-    let paths: BTreeSet<PathBuf> = caches.iter().chain(&plan.caches).cloned().collect();
+    let found = plan
+        .caches
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "npz"));
+    let paths: BTreeSet<PathBuf> = caches.iter().chain(found).cloned().collect();
     let caches = paths
         .into_iter()
         .map(|path| {
@@ -134,6 +139,11 @@ pub fn apply_forget(
         let mut writer = CacheWriter::open(path, &meta, ctx.holder)?;
         n_faces += writer.forget(plan)?.n_faces;
         writer.finish()?;
+        // The report of duplicates names faces, and `dedup` makes it anew.
+        let duplicates = report_path(path);
+        if duplicates.is_file() {
+            std::fs::remove_file(&duplicates).map_err(PipelineError::io("erase", &duplicates))?;
+        }
     }
     let report = faceset_identity::apply_forget(&mut registry, &forgetting.plan, true, ctx.now)?;
     registry.finish()?;

@@ -22,8 +22,16 @@ const FORMATS: &[(&str, &str)] = &[
         "docs/formats/cache.md",
     ),
     (
+        "crates/faceset-cluster/src/saved/format.rs STATE_VERSION",
+        "docs/formats/cluster-state.md",
+    ),
+    (
         "crates/faceset-core/src/manifest.rs MANIFEST_VERSION",
         "docs/formats/manifests.md",
+    ),
+    (
+        "crates/faceset-identity/src/file.rs REGISTRY_VERSION",
+        "docs/formats/registry.md",
     ),
     (
         "crates/faceset-infer/src/pack.rs PACK_FORMAT",

@@ -101,9 +101,9 @@ pub(crate) fn some_samples(to: &Path, step: usize) -> usize {
     while let Some(folder) = todo.pop() {
         for entry in fs::read_dir(folder).unwrap().flatten() {
             if entry.path().is_dir() {
-                todo.push(entry.path())
+                todo.push(entry.path());
             } else {
-                photos.push(entry.path())
+                photos.push(entry.path());
             }
         }
     }
