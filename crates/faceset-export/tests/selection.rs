@@ -702,7 +702,7 @@ proptest! {
 /// Plans candidates: ANNA's set of three, BERT's of three, and singletons.
 fn candidates(
     singletons: &[(&str, [f32; 3])],
-    group: &GroupOrphans,
+    group: &GroupOrphans<'_>,
     facts_of_bert: PersonFacts,
     edit: impl FnOnce(&mut Library),
     settings: impl FnOnce(&mut ExportSettings),
