@@ -1,5 +1,5 @@
 //! `cargo xtask`: what brings a fresh clone to a sorted folder and to passed
-//! tests. Needs only cargo, a C linker, python3 with pip, and npm.
+//! tests. Needs only cargo, a C compiler, python3 with pip, and npm.
 //!
 //! Owns set-up, the sample pictures and the order of the checks. What the tools
 //! do with pictures is theirs.

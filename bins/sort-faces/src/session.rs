@@ -4,6 +4,7 @@ use std::panic;
 
 use anyhow::Context as _;
 use faceset_cli::Context;
+use faceset_cluster::KernelKind;
 use faceset_pipeline::{Ctx, Engine, PipelineError};
 
 use crate::args::EngineArgs;
@@ -25,6 +26,7 @@ pub(crate) fn with_ctx<R>(
     jobs: Option<usize>,
     f: impl FnOnce(Ctx<'_>) -> R,
 ) -> R {
+    let kernel = kernel_from_environment(context);
     let holder = format!("sort-faces, process {}", std::process::id());
     f(Ctx {
         progress: context.progress(),
@@ -34,7 +36,25 @@ pub(crate) fn with_ctx<R>(
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         current_year: i32::from(jiff::Zoned::now().year()),
         now: jiff::Timestamp::now(),
+        kernel,
     })
+}
+
+/// `FACE_SETS_KERNEL` overrides the choice of instructions, e.g. to compare
+/// them or to get around a fault.
+fn kernel_from_environment(context: &Context) -> Option<KernelKind> {
+    let text = std::env::var("FACE_SETS_KERNEL")
+        .ok()
+        .filter(|t| !t.is_empty())?;
+    match text.parse::<KernelKind>() {
+        Ok(kernel) => Some(kernel),
+        Err(error) => {
+            context
+                .progress()
+                .note(&format!("FACE_SETS_KERNEL={text} is ignored: {error}"));
+            None
+        }
+    }
 }
 
 /// Loads runtime and models as asked.

@@ -161,3 +161,45 @@ fn export_killed_thirty_times_ends_with_the_sets_of_an_undisturbed_run() {
     assert!(export(&out).output().unwrap().status.success());
     check("the last run");
 }
+
+/// Ctrl-C: the run stops at the next safe point, keeps what it has, says how to
+/// go on and leaves with 130.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_says_how_to_resume_and_the_next_one_finishes() {
+    let dir = tempfile::tempdir().unwrap();
+    let photos = dir.path().join("photos");
+    some_samples(&photos, 2);
+    let calm = dir.path().join("calm.npz");
+    let cache = dir.path().join("interrupted.npz");
+    let embed = |cache: &Path| {
+        let mut command = sort_faces();
+        command.args(["embed", text(&photos), text(cache), "--flush-every", "1"]);
+        command
+    };
+    assert!(embed(&calm).output().unwrap().status.success());
+
+    let journal = dir.path().join("interrupted.npz.journal");
+    let child = embed(&cache)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Once the journal grows the run is in its middle.
+    while !fs::metadata(&journal).is_ok_and(|m| m.len() > 0) {
+        sleep(Duration::from_millis(5));
+    }
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("run the same command again"), "{stderr}");
+
+    let resumed = report(&["embed", text(&photos), text(&cache), "--flush-every", "1"]);
+    assert!(resumed["known"].as_u64().unwrap() >= 1, "{resumed}");
+    assert!(fs::read(&cache).unwrap() == fs::read(&calm).unwrap());
+}

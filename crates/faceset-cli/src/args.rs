@@ -30,7 +30,7 @@ pub enum ProgressChoice {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct GlobalArgs {
-    /// Say more; twice for everything
+    /// Also say when each step begins and ends
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
     /// Print only the final report and errors

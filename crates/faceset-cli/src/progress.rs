@@ -37,12 +37,18 @@ struct Phase {
 pub(crate) struct Terminal {
     mode: Mode,
     notes: bool,
+    verbose: bool,
     log: Option<LogFile>,
     phase: Mutex<Option<Phase>>,
 }
 
 impl Terminal {
-    pub(crate) fn new(choice: ProgressChoice, quiet: bool, log: Option<LogFile>) -> Self {
+    pub(crate) fn new(
+        choice: ProgressChoice,
+        quiet: bool,
+        verbose: bool,
+        log: Option<LogFile>,
+    ) -> Self {
         let mode = match choice {
             ProgressChoice::Never => Mode::Silent,
             _ if quiet => Mode::Silent,
@@ -53,6 +59,7 @@ impl Terminal {
         Self {
             mode,
             notes: !quiet,
+            verbose,
             log,
             phase: Mutex::new(None),
         }
@@ -65,6 +72,14 @@ impl Terminal {
     pub(crate) fn log_line(&self, text: &str) {
         if let Some(log) = &self.log {
             log.line(text);
+        }
+    }
+
+    /// Into the log, and with `-v` onto the terminal.
+    fn detail(&self, text: &str) {
+        self.log_line(text);
+        if self.verbose {
+            Self::print(text);
         }
     }
 
@@ -115,7 +130,7 @@ impl Phase {
 
 impl Progress for Terminal {
     fn start(&self, phase: &str, total: Option<u64>) {
-        self.log_line(&match total {
+        self.detail(&match total {
             Some(total) => format!("{phase}: {total} to do"),
             None => format!("{phase}: started"),
         });
@@ -157,7 +172,7 @@ impl Progress for Terminal {
             bar.finish_and_clear();
         }
         let seconds = phase.started.elapsed().as_secs_f64();
-        self.log_line(&format!(
+        self.detail(&format!(
             "{} done: {} in {seconds:.1} s",
             phase.name, phase.done
         ));
@@ -207,6 +222,7 @@ mod tests {
         let sink = Terminal::new(
             ProgressChoice::Auto,
             true,
+            false,
             Some(LogFile::open(&path).unwrap()),
         );
         sink.note("one bad photo");

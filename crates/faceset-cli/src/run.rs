@@ -84,7 +84,12 @@ where
         Err(error) => return fail(&error, global.json, Exit::Error).into(),
     };
     let context = Context {
-        terminal: Arc::new(Terminal::new(global.progress, global.quiet, log)),
+        terminal: Arc::new(Terminal::new(
+            global.progress,
+            global.quiet,
+            global.verbose > 0,
+            log,
+        )),
         global,
         home: Home::from_environment(),
         cancel: CancelToken::default(),
@@ -117,7 +122,9 @@ where
 }
 
 fn parse<Cli: CommandFactory + FromArgMatches>() -> Result<Cli, Exit> {
-    let command = Cli::command().after_help(crate::EXIT_CODES_HELP);
+    let command = Cli::command()
+        .after_help(crate::EXIT_CODES_HELP)
+        .color(color_from_arguments());
     let parsed = command
         .try_get_matches()
         .and_then(|matches: ArgMatches| Cli::from_arg_matches(&matches));
@@ -130,6 +137,24 @@ fn parse<Cli: CommandFactory + FromArgMatches>() -> Result<Cli, Exit> {
         let _ = error.print();
         exit
     })
+}
+
+/// `--color` must be known before clap prints its own help and errors, the only
+/// coloured text there is. `auto` honours NO_COLOR.
+fn color_from_arguments() -> clap::ColorChoice {
+    let arguments: Vec<String> = std::env::args().collect();
+    let value = arguments
+        .iter()
+        .enumerate()
+        .find_map(|(at, argument)| match argument.as_str() {
+            "--color" => arguments.get(at + 1).map(String::as_str),
+            other => other.strip_prefix("--color="),
+        });
+    match value {
+        Some("always") => clap::ColorChoice::Always,
+        Some("never") => clap::ColorChoice::Never,
+        _ => clap::ColorChoice::Auto,
+    }
 }
 
 fn open_log(

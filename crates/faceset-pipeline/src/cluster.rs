@@ -78,9 +78,13 @@ pub(crate) fn group(
     ctx: Ctx<'_>,
 ) -> Result<Clustering, PipelineError> {
     let rows = cache.embeddings();
+    let mut options = LinkageOptions::new(threshold);
+    if let Some(kernel) = ctx.kernel {
+        options = options.with_kernel(kernel);
+    }
     Ok(average_linkage(
         rows.view(),
-        &LinkageOptions::new(threshold),
+        &options,
         ctx.progress,
         ctx.cancel,
     )?)

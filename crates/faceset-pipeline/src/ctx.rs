@@ -1,5 +1,6 @@
 //! What every verb is given besides its options.
 
+use faceset_cluster::KernelKind;
 use faceset_core::{CancelToken, Progress};
 
 use crate::PipelineError;
@@ -19,6 +20,9 @@ pub struct Ctx<'a> {
     pub current_year: i32,
     /// The time of the run, for journals.
     pub now: jiff::Timestamp,
+    /// Instructions that compare embeddings; `None` takes the best there are.
+    /// Results do not depend on it.
+    pub kernel: Option<KernelKind>,
 }
 
 impl std::fmt::Debug for Ctx<'_> {

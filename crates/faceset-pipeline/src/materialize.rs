@@ -327,6 +327,7 @@ mod tests {
             n_workers: 1,
             current_year: 2026,
             now: jiff::Timestamp::UNIX_EPOCH,
+            kernel: None,
         })
     }
 

@@ -176,6 +176,7 @@ mod tests {
             n_workers,
             current_year: 2026,
             now: jiff::Timestamp::UNIX_EPOCH,
+            kernel: None,
         }
     }
 

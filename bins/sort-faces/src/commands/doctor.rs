@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use faceset_cli::{Context, Exit, Report};
+use faceset_cluster::KernelKind;
 use faceset_infer::{Pack, Purpose, Runtime, find_library};
 use faceset_pipeline::{Engine, PackChoice};
 use serde::Serialize;
@@ -96,6 +97,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Report {
         });
     }
     findings.push(default_pack(args, &roots, &libraries));
+    findings.push(Finding {
+        what: "clustering".to_owned(),
+        ok: true,
+        needed: true,
+        detail: format!("kernel {} (FACE_SETS_KERNEL overrides)", KernelKind::best()),
+    });
+    findings.push(disk_space(&args.folder));
     let ready = findings.iter().all(|f| f.ok || !f.needed);
     let text: Vec<String> = findings
         .iter()
@@ -120,6 +128,36 @@ pub(crate) fn run(args: &Args, context: &Context) -> Report {
             &serde_json::json!({"ready": ready, "findings": findings}),
         ),
         exit: if ready { Exit::Ok } else { Exit::Error },
+    }
+}
+
+/// Below this an embedding of a large library may not fit: a cache of a million
+/// faces takes about 2.5 GB, copies of photos much more.
+const LITTLE_SPACE_BYTES: u64 = 2 << 30;
+
+fn disk_space(folder: &std::path::Path) -> Finding {
+    let what = format!("disk space of {}", folder.display());
+    match fs4::available_space(folder) {
+        Ok(bytes) => Finding {
+            what,
+            ok: bytes >= LITTLE_SPACE_BYTES,
+            needed: false,
+            detail: format!(
+                "{:.1} GB free{}",
+                bytes as f64 / 1e9,
+                if bytes < LITTLE_SPACE_BYTES {
+                    "; little for a large library"
+                } else {
+                    ""
+                }
+            ),
+        },
+        Err(error) => Finding {
+            what,
+            ok: false,
+            needed: false,
+            detail: error.to_string(),
+        },
     }
 }
 
