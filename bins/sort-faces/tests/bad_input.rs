@@ -260,3 +260,25 @@ fn a_dry_run_writes_nothing() {
     );
     assert!(!out.exists());
 }
+
+#[test]
+fn a_renamed_photo_keeps_its_record_when_another_takes_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let photos = dir.path().join("photos");
+    fs::create_dir_all(&photos).unwrap();
+    let picture = |name: &str, shade: u8| {
+        image::RgbImage::from_pixel(90, 60, image::Rgb([shade, 10, 200]))
+            .save(photos.join(name))
+            .unwrap();
+    };
+    picture("a.png", 1);
+    let cache = dir.path().join("c.npz");
+    report(&["embed", text(&photos), text(&cache)]);
+    fs::rename(photos.join("a.png"), photos.join("b.png")).unwrap();
+    picture("a.png", 200);
+    let second = report(&["embed", text(&photos), text(&cache)]);
+    assert_eq!(second["photos_in_cache"], 2, "{second}");
+    assert_eq!(second["seen"], 2);
+    let third = report(&["embed", text(&photos), text(&cache)]);
+    assert_eq!(third["known"], 2, "{third}");
+}

@@ -325,34 +325,45 @@ pub fn run(
     } else {
         Purpose::Embed
     };
-    ctx.progress.start("embedding", Some(todo.len() as u64));
     let mut since_flush = 0;
-    let outcome = ordered(
-        ctx,
-        &todo,
-        || engine.analyzer(purpose),
-        |analyzer, file| {
-            look(
-                analyzer,
-                file,
-                &claims,
-                options.with_landmarks,
-                ctx.current_year,
-            )
-        },
-        |_| Looked::Unreadable("a worker panicked on this file".to_owned()),
-        |file, looked| {
-            store(&mut writer, file, looked, &claims, &mut report, ctx)?;
-            since_flush += 1;
-            if since_flush >= options.flush_every {
-                writer.flush()?;
-                since_flush = 0;
-            }
-            ctx.progress.advance(1);
-            Ok(())
-        },
-    );
-    ctx.progress.finish();
+    let mut todo = todo;
+    let mut outcome = Ok(());
+    // Usually one round. A second one looks at files whose content was known
+    // when they were read and lost its record since: its only place got other
+    // bytes in the same run (a photo renamed, and another put in its place).
+    while outcome.is_ok() && !todo.is_empty() {
+        let mut lost = Vec::new();
+        ctx.progress.start("embedding", Some(todo.len() as u64));
+        outcome = ordered(
+            ctx,
+            &todo,
+            || engine.analyzer(purpose),
+            |analyzer, file| {
+                look(
+                    analyzer,
+                    file,
+                    &claims,
+                    options.with_landmarks,
+                    ctx.current_year,
+                )
+            },
+            |_| Looked::Unreadable("a worker panicked on this file".to_owned()),
+            |file, looked| {
+                if !store(&mut writer, file, looked, &claims, &mut report, ctx)? {
+                    lost.push(file.clone());
+                }
+                since_flush += 1;
+                if since_flush >= options.flush_every {
+                    writer.flush()?;
+                    since_flush = 0;
+                }
+                ctx.progress.advance(1);
+                Ok(())
+            },
+        );
+        ctx.progress.finish();
+        todo = lost;
+    }
     // Whatever ended the run, what was found is kept.
     writer.flush()?;
     outcome?;
@@ -464,6 +475,7 @@ fn analyze(
     }
 }
 
+/// Records one path; `false` when its content has to be looked at again.
 fn store(
     writer: &mut CacheWriter,
     file: &ScannedFile,
@@ -471,7 +483,7 @@ fn store(
     claims: &Mutex<Claims>,
     report: &mut EmbedReport,
     ctx: Ctx<'_>,
-) -> Result<(), PipelineError> {
+) -> Result<bool, PipelineError> {
     let fail = |report: &mut EmbedReport, reason: String| {
         ctx.progress
             .note(&format!("skipped {}: {reason}", file.path));
@@ -492,7 +504,7 @@ fn store(
                 ))?;
             }
             fail(report, reason);
-            return Ok(());
+            return Ok(true);
         }
         Looked::Known { sha256, size } => (sha256, size, None),
         Looked::New {
@@ -514,9 +526,16 @@ fn store(
             writer.add_alias(&canonical, file.path.clone(), file.mtime_ns)?;
             report.duplicates += 1;
         }
-        return Ok(());
+        return Ok(true);
     }
-    let content = content.expect("content that is not in the cache was analysed");
+    let Some(content) = content else {
+        claims
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .known
+            .remove(&sha256);
+        return Ok(false);
+    };
     writer.put(entry(file, sha256, size, &content))?;
     {
         let mut claims = claims.lock().unwrap_or_else(PoisonError::into_inner);
@@ -541,7 +560,7 @@ fn store(
             report.faces += faces.len();
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn entry(file: &ScannedFile, sha256: ContentHash, size: u64, content: &Content) -> FileEntry {
