@@ -218,6 +218,8 @@ fn a_manifest_of_other_faces_or_of_the_future_is_refused() {
 fn wrong_usage_is_64_and_help_shows_the_original_defaults() {
     assert!(failure(&["refine"], 64).contains("Usage"));
     assert!(failure(&["cluster", "a", "b", "--threshold", "3"], 64).contains("0 to 2"));
+    let bad_weights = ["export-swap", "a", "b", "c", "--weights", "1,0,0"];
+    assert!(failure(&bad_weights, 64).contains("expected five"));
     let help = |command: &str| String::from_utf8(run(&[command, "--help"]).stdout).unwrap();
     let refine = help("refine");
     for default in ["0.55", "0.40", "15", "90", "40", "0.6"] {

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use faceset_cli::{Context, Report};
-use faceset_core::manifest::RefinedSet;
+use faceset_core::manifest::{RefinedSet, ScoreParts};
 use faceset_core::{CosineDistance, Score};
 use faceset_export::{ExportOptions, ExportPlan, ExportReport, ExportSettings, Outcome};
 use faceset_pipeline::cluster::load_cache;
 use faceset_pipeline::export::{self, ExportSources};
 use faceset_pipeline::people;
+use faceset_quality::Weights;
 
 use super::{count, json};
 use crate::args::{EngineArgs, distance};
@@ -39,6 +40,9 @@ pub(crate) struct ExportArgs {
     /// Smallest composite score of a candidate; equal is kept
     #[arg(long, value_name = "SCORE", default_value_t = 0.40)]
     candidate_min_score: f64,
+    /// Weights of the composite score: frontality, det_score, symmetry, size, sharpness
+    #[arg(long, value_name = "F,D,S,Z,H", default_value = "0.30,0.20,0.20,0.15,0.15", value_parser = weights)]
+    weights: Weights,
     /// Export faces without landmarks and pose, judged by five points only
     #[arg(long)]
     allow_unenriched: bool,
@@ -58,6 +62,7 @@ impl ExportArgs {
             pad_ratio: self.pad_ratio,
             out_size: self.out_size,
             top_n: self.top_n,
+            weights: self.weights,
             allow_unenriched: self.allow_unenriched,
             require_consent: self.require_consent,
             candidates: self.candidates,
@@ -66,6 +71,35 @@ impl ExportArgs {
             ..ExportSettings::default()
         })?)
     }
+}
+
+fn weights(text: &str) -> Result<Weights, String> {
+    let values: Vec<f64> = text
+        .split(',')
+        .map(|v| {
+            v.trim()
+                .parse()
+                .map_err(|_| format!("{v:?} is not a number"))
+        })
+        .collect::<Result<_, _>>()?;
+    let [
+        frontality,
+        det_score,
+        landmark_symmetry,
+        face_size,
+        sharpness,
+    ] = values[..]
+    else {
+        return Err(format!("{} numbers; expected five", values.len()));
+    };
+    let parts = ScoreParts {
+        frontality,
+        det_score,
+        landmark_symmetry,
+        face_size,
+        sharpness,
+    };
+    Weights::try_from(parts).map_err(|e| e.to_string())
 }
 
 /// Flags.
