@@ -86,7 +86,16 @@ fn main() {
             interrupted += 1;
         }
         export(&new, &library, &out);
-        assert!(tree(&out) == expected, "kill {kill} left other bytes");
+        let found = tree(&out);
+        let differing: Vec<_> = expected
+            .keys()
+            .chain(found.keys())
+            .filter(|name| expected.get(*name) != found.get(*name))
+            .collect();
+        assert!(
+            differing.is_empty(),
+            "kill {kill} left other bytes in {differing:?}"
+        );
     }
     println!("{interrupted} of {KILLS} runs were killed before their end");
     assert!(

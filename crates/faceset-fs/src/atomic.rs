@@ -121,8 +121,11 @@ impl io::Seek for AtomicFile {
 }
 
 /// Replaces `destination` by `bytes`, atomically and durably.
+///
+/// One writer at a time, as [`AtomicFile::create_exclusive`]: a killed run
+/// leaves nothing that the next write of the same file does not take over.
 pub fn write_atomic(destination: &Path, bytes: &[u8]) -> Result<(), FsError> {
-    let mut file = AtomicFile::create(destination)?;
+    let mut file = AtomicFile::create_exclusive(destination)?;
     file.write_all(bytes)
         .map_err(FsError::io("write", destination))?;
     file.commit()
@@ -211,5 +214,15 @@ mod tests {
         std::fs::write(&file, b"").unwrap();
         let error = write_atomic(&file.join("below.json"), b"").unwrap_err();
         assert!(error.to_string().contains("plain"), "{error}");
+    }
+
+    #[test]
+    fn what_a_killed_write_left_is_taken_over_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        std::fs::write(AtomicFile::leftover(&path), b"half").unwrap();
+        write_atomic(&path, b"whole").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -40,14 +40,9 @@ pub(crate) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Med
         });
     }
 
-    // A file that ends early, or whose colours libjpeg leaves to the caller, is
-    // the other decoder's.
-    let reference = if header.ended {
-        libjpeg(bytes, frame)
-    } else {
-        None
-    };
-    let decoded = reference.map_or_else(|| pixels(bytes, limits, frame), |rgb| Ok((rgb, false)));
+    // Whatever libjpeg refuses or leaves to the caller is the other decoder's.
+    let decoded =
+        libjpeg(bytes, frame).map_or_else(|| pixels(bytes, limits, frame), |rgb| Ok((rgb, false)));
     let (rgb, cut) = match decoded {
         // Readers made for cameras' mistakes ignore segments they do not need.
         Err(MediaError::Damaged { source, .. }) => {

@@ -284,7 +284,7 @@ fn same_time(a: Option<SystemTime>, b: Option<SystemTime>) -> bool {
 
 fn copy(source: &Path, about: &fs::Metadata, target: &Path) -> Result<(), PlaceError> {
     let mut from = fs::File::open(source).map_err(|e| PlaceError::Source(e.to_string()))?;
-    let mut to = AtomicFile::create(target).map_err(|e| PlaceError::Target(e.into()))?;
+    let mut to = AtomicFile::create_exclusive(target).map_err(|e| PlaceError::Target(e.into()))?;
     let copied = io::copy(&mut from, &mut to)
         .map_err(|e| PlaceError::Target(PipelineError::io("write", target)(e)))?;
     if copied != about.len() {
