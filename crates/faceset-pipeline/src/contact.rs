@@ -6,15 +6,15 @@ use std::path::Path;
 use faceset_cache::Cache;
 use faceset_cluster::{Index, Vectors, centroid};
 use faceset_core::manifest::{RawManifest, RefineManifest, SwapReadyManifest};
-use faceset_core::{ContentHash, CosineDistance, FaceKey, SourcePath};
+use faceset_core::{ContentHash, CosineDistance, FaceKey};
 use faceset_report::{
-    CutLine, FaceFacts, Grouping, Inputs, Manifests, Neighbour, Pictures, ReportOptions,
-    ReportOutcome, RunSummary,
+    CutLine, FaceFacts, Grouping, Inputs, Manifests, Neighbour, ReportOptions, ReportOutcome,
+    RunSummary,
 };
-use image::RgbImage;
 use ndarray::Array2;
 
-use crate::{Ctx, PipelineError, photo};
+use crate::photo::CachePhotos;
+use crate::{Ctx, PipelineError};
 
 /// Everything a contact sheet is made from.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +56,7 @@ pub fn write(sheet: &Sheet<'_>, out: &Path, ctx: Ctx<'_>) -> Result<ReportOutcom
         summary: sheet.summary,
     };
     let plan = faceset_report::plan(&inputs, &options);
-    let pictures = CachePictures {
+    let pictures = CachePhotos {
         cache: sheet.cache,
         current_year: ctx.current_year,
     };
@@ -142,16 +142,4 @@ fn measure(
         });
     }
     Ok(facts)
-}
-
-struct CachePictures<'a> {
-    cache: &'a Cache,
-    current_year: i32,
-}
-
-impl Pictures for CachePictures<'_> {
-    fn upright_rgb(&self, path: &SourcePath) -> Result<RgbImage, String> {
-        let canonical = self.cache.canonical(path).unwrap_or(path);
-        photo::load_known(self.cache, canonical, self.current_year)
-    }
 }

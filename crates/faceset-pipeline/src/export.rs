@@ -10,8 +10,8 @@ use faceset_core::manifest::{
 };
 use faceset_core::{BBox, CancelToken, FaceKey, NoProgress, SourcePath};
 use faceset_export::{
-    ExportOptions, ExportPlan, ExportReport, FaceFinder, PersonFacts, Photo, PixelSource,
-    PlanInputs, faces_to_hash, hash_faces,
+    ExportOptions, ExportPlan, ExportReport, FaceFinder, PersonFacts, Photo, PlanInputs,
+    faces_to_hash, hash_faces,
 };
 use faceset_fs::read_json;
 use faceset_infer::{Analyzer, Purpose};
@@ -20,7 +20,8 @@ use ndarray::Array2;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::{Ctx, Engine, PipelineError, photo};
+use crate::photo::CachePhotos;
+use crate::{Ctx, Engine, PipelineError};
 
 /// What is known of the person of a set: consent and birth date.
 pub type FactsOf<'a> = &'a (dyn Fn(&RefinedSet) -> PersonFacts + Sync + 'a);
@@ -114,7 +115,7 @@ pub fn plan(
         group_orphans: &group,
         provenance: &provenance,
     };
-    let pixels = CachePixels {
+    let pixels = CachePhotos {
         cache,
         current_year: ctx.current_year,
     };
@@ -172,7 +173,7 @@ pub fn apply(
     out: &Path,
     ctx: Ctx<'_>,
 ) -> Result<ExportReport, PipelineError> {
-    let pixels = CachePixels {
+    let pixels = CachePhotos {
         cache,
         current_year: ctx.current_year,
     };
@@ -185,19 +186,6 @@ pub fn apply(
         Err(PipelineError::Interrupted)
     } else {
         Ok(report)
-    }
-}
-
-/// Photos through the cache: any place that still holds the embedded bytes.
-struct CachePixels<'a> {
-    cache: &'a Cache,
-    current_year: i32,
-}
-
-impl PixelSource for CachePixels<'_> {
-    fn upright_rgb(&self, path: &SourcePath) -> Result<RgbImage, String> {
-        let canonical = self.cache.canonical(path).unwrap_or(path);
-        photo::load_known(self.cache, canonical, self.current_year)
     }
 }
 

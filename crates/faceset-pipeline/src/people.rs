@@ -8,7 +8,6 @@ use faceset_cache::CacheWriter;
 use faceset_core::consent::CivilDate;
 use faceset_core::manifest::{RefineManifest, SwapReadyManifest};
 use faceset_core::{FaceKey, FacesetNumber};
-use faceset_fs::read_json;
 use faceset_identity::{
     ForgetInputs, ForgetPlan, ForgetReport, IdentityError, Plan, Registry, RegistryWriter,
     numbers_on_disk,
@@ -16,6 +15,7 @@ use faceset_identity::{
 use serde_json::json;
 
 use crate::dedup::report_path;
+use crate::export::read_manifest;
 use crate::{Ctx, PipelineError};
 
 /// The registry of an output tree; empty when there is none yet.
@@ -44,7 +44,7 @@ pub fn record_export(swap_ready: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, Pip
     if !top.is_file() {
         return Ok(Vec::new());
     }
-    let manifest: SwapReadyManifest = read_json(&top)?;
+    let manifest: SwapReadyManifest = read_manifest(&top)?;
     let mut writer = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;
     let plan = writer
         .registry()

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use faceset_cache::Cache;
 use faceset_core::SourcePath;
+use faceset_export::PixelSource;
 use faceset_media::{DEFAULT_MAX_FILE_BYTES, DecodeLimits, FileBytes, Picture, decode, read_bytes};
+use faceset_report::Pictures;
 use image::RgbImage;
 
 /// Reads and hashes; the error is one line for people.
@@ -44,4 +46,23 @@ pub(crate) fn load_known(
         }
     }
     Err(problems.join("; "))
+}
+
+/// The photos of a cache, for steps that ask for pixels by path: any place that
+/// still holds the embedded bytes serves.
+pub(crate) struct CachePhotos<'a> {
+    pub(crate) cache: &'a Cache,
+    pub(crate) current_year: i32,
+}
+
+impl PixelSource for CachePhotos<'_> {
+    fn upright_rgb(&self, path: &SourcePath) -> Result<RgbImage, String> {
+        load_known(self.cache, path, self.current_year)
+    }
+}
+
+impl Pictures for CachePhotos<'_> {
+    fn upright_rgb(&self, path: &SourcePath) -> Result<RgbImage, String> {
+        load_known(self.cache, path, self.current_year)
+    }
 }
