@@ -35,6 +35,7 @@ const LAYERS: &[(&str, Uses)] = &[
     ("faceset-cluster", Only(&["faceset-core"])),
     ("faceset-quality", Only(&["faceset-core"])),
     ("faceset-cache", Only(&["faceset-core", "faceset-fs"])),
+    ("faceset-queue", Only(&["faceset-core", "faceset-fs"])),
     (
         "faceset-identity",
         Only(&["faceset-core", "faceset-fs", "faceset-cluster"]),

@@ -41,6 +41,26 @@ const FORMATS: &[(&str, &str)] = &[
         "crates/faceset-pipeline/src/dedup.rs DUPLICATES_VERSION",
         "docs/formats/duplicates.md",
     ),
+    (
+        "crates/faceset-queue/src/head.rs QUEUE_VERSION",
+        "docs/formats/queue.md",
+    ),
+    (
+        "crates/faceset-queue/src/item.rs ITEMS_VERSION",
+        "docs/formats/queue.md",
+    ),
+    (
+        "crates/faceset-queue/src/state.rs STATE_VERSION",
+        "docs/formats/queue.md",
+    ),
+    (
+        "crates/faceset-queue/src/state.rs ALIASES_VERSION",
+        "docs/formats/queue.md",
+    ),
+    (
+        "crates/faceset-queue/src/users.rs USERS_VERSION",
+        "docs/formats/queue.md",
+    ),
 ];
 
 /// Files that git tracks or would track.
