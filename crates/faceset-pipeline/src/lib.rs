@@ -16,6 +16,7 @@ mod error;
 pub mod export;
 pub mod matching;
 pub mod materialize;
+pub mod obey;
 mod ordered;
 pub mod people;
 mod photo;
