@@ -13,6 +13,7 @@ use faceset_fs::{DirLock, quarantine, to_json_bytes};
 use serde_json::{Map, json};
 
 use crate::ExportError;
+use crate::bounds::REFUSED_HIDDEN;
 use crate::build::{
     Built, MANIFEST, NAME_FILE, Workshop, build, is_intact, read_complete, set_digest,
 };
@@ -158,7 +159,7 @@ impl Run<'_> {
             self.report.warnings.push(line);
             self.report.sets.push(SetReport::of_refused(refused));
             // A folder name that is not ours to use is not looked at.
-            if refused.reason.starts_with("consent") {
+            if refused.reason.starts_with("consent") || refused.reason == REFUSED_HIDDEN {
                 self.withdraw(&refused.name, &refused.reason, Map::new())?;
             }
         }

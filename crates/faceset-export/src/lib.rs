@@ -10,6 +10,7 @@
 //! the last.
 
 mod apply;
+mod bounds;
 mod build;
 mod bundle;
 mod candidates;
@@ -26,6 +27,7 @@ mod top;
 mod verify;
 
 pub use apply::apply;
+pub use bounds::{Bounds, NOT_THIS_PERSON, NoBounds, REFUSED_HIDDEN};
 pub use consent::{CivilDate, Consent, MIN_AGE_YEARS, PersonFacts};
 pub use error::ExportError;
 pub use library::Photo;
