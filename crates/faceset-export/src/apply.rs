@@ -25,11 +25,11 @@ use crate::top::TopManifest;
 /// Below it, folders for review.
 const CANDIDATES: &str = "_candidates";
 /// Below it, everything that was replaced.
-const DROPPED: &str = "_dropped";
+pub(crate) const DROPPED: &str = "_dropped";
 /// A folder that is being built.
-const PARTIAL: &str = ".faceset-partial-";
+pub(crate) const PARTIAL: &str = ".faceset-partial-";
 /// A whole folder that is not in its place yet.
-const READY: &str = ".faceset-ready-";
+pub(crate) const READY: &str = ".faceset-ready-";
 /// Reason of a reserved number.
 const EMPTY: &str = "empty after filter";
 
@@ -339,7 +339,7 @@ fn run_entry(plan: &ExportPlan) -> serde_json::Value {
     })
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
     std::fs::rename(from, to).map_err(ExportError::io("move into place", to))?;
     // Makes the rename durable where the file system can; a refusal costs
     // nothing but that.
@@ -350,7 +350,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
 }
 
 /// Removes a folder that this module built and nobody has seen yet.
-fn discard(partial: &Path) -> Result<(), ExportError> {
+pub(crate) fn discard(partial: &Path) -> Result<(), ExportError> {
     match std::fs::remove_dir_all(partial) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(ExportError::io("remove the temporary folder", partial)(e))

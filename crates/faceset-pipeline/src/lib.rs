@@ -22,6 +22,7 @@ pub mod people;
 mod photo;
 pub mod refine;
 pub mod sort;
+pub mod tree;
 pub mod why;
 
 pub use ctx::Ctx;

@@ -8,7 +8,7 @@ use faceset_core::{CosineDistance, Score};
 use faceset_export::{ExportOptions, ExportPlan, ExportReport, ExportSettings, Outcome};
 use faceset_pipeline::cluster::load_cache;
 use faceset_pipeline::export::{self, ExportSources};
-use faceset_pipeline::people;
+use faceset_pipeline::{people, tree};
 use faceset_quality::Weights;
 
 use super::{count, json};
@@ -140,6 +140,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let (cache, plan) = with_ctx(context, args.engine.jobs(), |ctx| {
         let cache = load_cache(&args.cache, ctx)?;
         let registry = people::load(&args.out, ctx)?;
+        let registry = if args.dry_run {
+            for line in tree::waiting(&args.out, &registry)? {
+                ctx.progress.note(&line);
+            }
+            registry
+        } else {
+            for note in people::take_in(&args.out, ctx)? {
+                ctx.progress.note(&note);
+            }
+            people::load(&args.out, ctx)?
+        };
         let plan = export::plan_for(&cache, &sources, &options, &registry, args.with_hidden, ctx)?;
         Ok((cache, plan))
     })
