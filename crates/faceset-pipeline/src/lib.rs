@@ -15,10 +15,12 @@ pub mod enrich;
 mod error;
 pub mod export;
 pub mod materialize;
+pub mod merge_caches;
 mod ordered;
 pub mod people;
 mod photo;
 pub mod refine;
+pub mod search;
 pub mod sort;
 pub mod why;
 
