@@ -1,6 +1,6 @@
 //! `merge-caches`: caches of several runs or machines made one.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use faceset_cache::{Cache, CacheError, journal_path, save_new};
@@ -72,7 +72,7 @@ pub fn plan(inputs: &[PathBuf], out: &Path, ctx: Ctx<'_>) -> Result<MergePlan, P
         }
         .into());
     }
-    let mut seen: BTreeMap<PathBuf, ()> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     let (mut caches, mut named, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
     ctx.progress
         .start("reading caches", Some(inputs.len() as u64));
@@ -80,7 +80,7 @@ pub fn plan(inputs: &[PathBuf], out: &Path, ctx: Ctx<'_>) -> Result<MergePlan, P
         ctx.check()?;
         // Two names of one file are one input.
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-        if seen.insert(real, ()).is_some() {
+        if !seen.insert(real) {
             repeated.push(path.clone());
             continue;
         }
