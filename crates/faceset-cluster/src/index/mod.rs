@@ -1,8 +1,8 @@
 //! Exact search by cosine distance: the nearest rows, all rows within a radius.
 //!
 //! Nothing is approximate. Many queries are first compared on 8-bit codes with
-//! a proven bound ([`mod@blocked`]), few are compared with every row
-//! ([`scan`]); exact f64 arithmetic decides in both, so which way was taken
+//! a proven bound (`blocked`), few are compared with every row
+//! (`scan`); exact f64 arithmetic decides in both, so which way was taken
 //! can't be seen in the result.
 
 mod blocked;
