@@ -8,8 +8,10 @@ pub(crate) mod embed;
 pub(crate) mod enrich;
 pub(crate) mod export_swap;
 pub(crate) mod forget;
+pub(crate) mod merge_caches;
 pub(crate) mod people;
 pub(crate) mod refine;
+pub(crate) mod search;
 pub(crate) mod sort;
 pub(crate) mod why;
 

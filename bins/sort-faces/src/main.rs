@@ -43,6 +43,10 @@ enum Command {
     Forget(commands::forget::Args),
     /// Say for one photo or face which gates it passed and who is nearest
     Why(commands::why::Args),
+    /// Say who is on a photo: the nearest faces in CACHE, with distances and persons
+    Search(commands::search::Args),
+    /// Make one new cache OUT of several caches
+    MergeCaches(commands::merge_caches::Args),
     /// Say what is installed, what is missing and how to mend it
     Doctor(commands::doctor::Args),
     /// Print a completion script for a shell
@@ -65,6 +69,8 @@ fn main() -> ExitCode {
             Command::People(args) => commands::people::run(&args, context),
             Command::Forget(args) => commands::forget::run(&args, context),
             Command::Why(args) => commands::why::run(&args, context),
+            Command::Search(args) => commands::search::run(&args, context),
+            Command::MergeCaches(args) => commands::merge_caches::run(&args, context),
             Command::Doctor(args) => Ok(commands::doctor::run(&args, context)),
             Command::Completions(args) => Ok(commands::completions::run::<Cli>(&args)),
         },
