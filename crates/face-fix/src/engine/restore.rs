@@ -9,8 +9,8 @@ use super::{Halt, Inner, UndoReport};
 use crate::Error;
 use crate::decision::{Action, Decision};
 use crate::journal::{
-    Entry, Feature, FeatureRestored, NewPersonFor, PastTransaction, PersonRemoved, Restored,
-    Settled, TransactionId,
+    CreatedPerson, Entry, Feature, FeatureRestored, NewPersonFor, PastTransaction, PersonRemoved,
+    Restored, Settled, TransactionId,
 };
 
 impl Inner {
@@ -53,7 +53,25 @@ impl Inner {
                 self.give_feature_back(&past, at, *feature).await?;
             }
         }
-        for created in &past.created {
+        let mut made = past.created.clone();
+        for new in &past.creating {
+            let name = given_name(&past, new);
+            if name.is_empty() {
+                continue;
+            }
+            if let Some(person) = self.lost_creation(&name).await? {
+                self.write(&[Entry::Created {
+                    id,
+                    new: new.clone(),
+                    person: person.clone(),
+                }])?;
+                made.push(CreatedPerson {
+                    new: new.clone(),
+                    person,
+                });
+            }
+        }
+        for created in &made {
             let known = undo
                 .people
                 .iter()

@@ -76,7 +76,7 @@ impl Inner {
             && now.as_ref() == Some(&sending.to)
         {
             // Sent by a run that did not live to read it back.
-            return Ok(self.moved(decision, sending).await);
+            return self.moved(decision, sending).await;
         }
         let known = match &decision.action {
             Action::Reassign { to } => Some(to.id.clone()),
@@ -102,7 +102,7 @@ impl Inner {
         }])?;
         let sent = self.client.reassign_face(&decision.face, &sending.to).await;
         match self.now(decision).await? {
-            Now::Of(Some(now)) if now == sending.to => Ok(self.moved(decision, &sending).await),
+            Now::Of(Some(now)) if now == sending.to => self.moved(decision, &sending).await,
             Now::Gone => Ok(Settled::Gone),
             Now::Of(now) => Err(mismatch(decision, now.as_ref(), &sending.to, sent.err())),
         }
@@ -122,8 +122,12 @@ impl Inner {
             let decision = &past.transaction.decisions[at];
             let how = match self.now(decision).await {
                 Ok(Now::Of(Some(now))) if now == sending.to => self.moved(decision, sending).await,
-                Ok(Now::Gone) => Settled::Gone,
+                Ok(Now::Gone) => Ok(Settled::Gone),
                 Ok(Now::Of(_)) => continue,
+                Err(halt) => Err(halt),
+            };
+            let how = match how {
+                Ok(how) => how,
                 Err(Halt::Journal(error)) => return Err(error),
                 Err(Halt::Later(_) | Halt::Stop(_)) => return Ok(Settling::Unknown),
             };
@@ -136,21 +140,22 @@ impl Inner {
         Ok(Settling::Known)
     }
 
-    /// A face that is where it was sent, and what that did to the giver.
-    async fn moved(&self, decision: &Decision, sending: &Sending) -> Settled {
+    /// A face that is where it was sent, and what that did to the giver. Without an
+    /// answer about the giver the decision stays open: it can be told later.
+    async fn moved(&self, decision: &Decision, sending: &Sending) -> Result<Settled, Halt> {
         let feature = match (&decision.from, sending.from_changed) {
             (None, _) => Feature::Untouched,
             (Some(_), None) => Feature::Unknown,
-            (from, before) => match self.last_changed(from.as_ref()).await {
-                Ok(now) if now == before => Feature::Untouched,
-                Ok(Some(_)) => Feature::Lost,
-                _ => Feature::Unknown,
+            (from, before) => match self.last_changed(from.as_ref()).await? {
+                now if now == before => Feature::Untouched,
+                Some(_) => Feature::Lost,
+                None => Feature::Unknown,
             },
         };
-        Settled::Moved {
+        Ok(Settled::Moved {
             to: sending.to.clone(),
             feature,
-        }
+        })
     }
 
     /// When a person's record last changed; `None` when it cannot be told.
@@ -191,9 +196,10 @@ impl Inner {
         name: &str,
         tried_before: bool,
     ) -> Result<PersonId, Halt> {
-        let left_over = match tried_before && !name.is_empty() {
-            true => self.lost_creation(name).await?,
-            false => None,
+        let left_over = if tried_before && !name.is_empty() {
+            self.lost_creation(name).await?
+        } else {
+            None
         };
         let person = match left_over {
             Some(person) => person,
@@ -219,7 +225,7 @@ impl Inner {
     }
 
     /// The one empty person with just this name, if there is exactly one.
-    async fn lost_creation(&self, name: &str) -> Result<Option<PersonId>, Halt> {
+    pub(super) async fn lost_creation(&self, name: &str) -> Result<Option<PersonId>, Halt> {
         let found = self.client.search_people(name, true).await;
         let found = found.map_err(|error| halt(&error))?;
         let mut empty = Vec::new();

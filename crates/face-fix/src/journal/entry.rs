@@ -78,7 +78,8 @@ pub enum Settled {
 pub enum Feature {
     /// It was not.
     Untouched,
-    /// It was: undo puts it back.
+    /// It was: undo puts it back. Rarely this is said of a face that was not, when the
+    /// server finished the picture of an earlier choice at that very moment.
     Lost,
     /// The key may not read people, or the server gives no times.
     Unknown,
