@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod enrich;
 pub(crate) mod export_swap;
+pub(crate) mod extend;
 pub(crate) mod forget;
 pub(crate) mod merge_caches;
 pub(crate) mod people;

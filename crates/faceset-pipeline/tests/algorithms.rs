@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod drawn;
+mod planar;
 
-use drawn::{at, cache_at, with_ctx};
+use planar::{at, cache_at, with_ctx};
 use faceset_cluster::DbscanOptions;
 use faceset_core::CosineDistance;
 use faceset_pipeline::cluster::{Algorithm, ClusterOptions, ClusterPlan, plan};

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod drawn;
+mod planar;
 
-use drawn::{at, cache_of, photo, with_ctx};
+use planar::{at, cache_of, photo, with_ctx};
 use faceset_cache::CacheError;
 use faceset_pipeline::PipelineError;
 use faceset_pipeline::merge_caches::{apply, plan};
