@@ -14,6 +14,7 @@ mod engine;
 pub mod enrich;
 mod error;
 pub mod export;
+pub mod matching;
 pub mod materialize;
 mod ordered;
 pub mod people;
