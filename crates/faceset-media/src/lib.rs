@@ -32,5 +32,5 @@ pub use exif::{CaptureTime, DateFlaw, capture_time};
 pub use guard::is_decoding;
 pub use jpeg::JPEG_DECODER;
 pub use read::{DEFAULT_MAX_FILE_BYTES, FileBytes, read_bytes};
-pub use scan::{Scan, ScanOptions, ScannedFile, SkipReason, Skipped, scan};
+pub use scan::{Scan, ScanOptions, ScannedFile, SkipReason, Skipped, mtime_ns, scan};
 pub use sniff::{Content, Format, OtherKind, SNIFF_BYTES, extension_fits, sniff};

@@ -54,7 +54,7 @@ pub fn read_manifest<T: DeserializeOwned>(path: &Path) -> Result<T, PipelineErro
 }
 
 /// Refuses a manifest that names faces the cache lacks.
-fn check_belongs<'a>(
+pub(crate) fn check_belongs<'a>(
     cache: &Cache,
     cache_path: &Path,
     manifest: &Path,
@@ -91,6 +91,18 @@ pub fn plan(
     if let (Some(raw), Some(path)) = (&raw, &sources.raw) {
         check_belongs(cache, &sources.cache, path, raw.singletons.iter())?;
     }
+    plan_sets(cache, &refined, raw.as_ref(), options, facts, ctx)
+}
+
+/// The same for sets in memory, of which every face is in the cache.
+pub fn plan_sets(
+    cache: &Cache,
+    refined: &RefineManifest,
+    raw: Option<&RawManifest>,
+    options: &ExportOptions,
+    facts: FactsOf<'_>,
+    ctx: Ctx<'_>,
+) -> Result<ExportPlan, PipelineError> {
     let places: Vec<Vec<SourcePath>> = cache
         .files()
         .map(|f| cache.places(&f.path).into_iter().cloned().collect())
@@ -109,8 +121,8 @@ pub fn plan(
     });
     let inputs = PlanInputs {
         photos: &photos,
-        refined: &refined,
-        raw: raw.as_ref(),
+        refined,
+        raw,
         facts,
         group_orphans: &group,
         provenance: &provenance,

@@ -97,9 +97,9 @@ pub struct RefineReport {
 }
 
 /// A group after the gates.
-struct Gated<'a> {
-    kept: Vec<&'a FaceRow<'a>>,
-    dropped: Vec<DroppedFace>,
+pub(crate) struct Gated<'a> {
+    pub(crate) kept: Vec<&'a FaceRow<'a>>,
+    pub(crate) dropped: Vec<DroppedFace>,
 }
 
 /// Decides the sets.
@@ -203,7 +203,7 @@ pub fn plan(
     })
 }
 
-fn gate<'a>(
+pub(crate) fn gate<'a>(
     members: &[u32],
     rows: &'a [FaceRow<'a>],
     vectors: &Vectors<'_>,
@@ -268,7 +268,7 @@ fn cosine_distance(vectors: &Vectors<'_>, row: u32, mean: &[f32]) -> f64 {
     CosineDistance::from_similarity(dot * vectors.inverse_norm(row as usize)).get()
 }
 
-fn refined(
+pub(crate) fn refined(
     cache: &Cache,
     name: String,
     set: Gated<'_>,
