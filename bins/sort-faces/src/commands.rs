@@ -6,6 +6,7 @@ pub(crate) mod dedup;
 pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod enrich;
+pub(crate) mod era;
 pub(crate) mod export_swap;
 pub(crate) mod extend;
 pub(crate) mod forget;

@@ -1,14 +1,13 @@
 //! `sort-faces`: photos in, facesets out, one sub-command a step.
 
-mod args;
 mod commands;
-mod session;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use faceset_cli::GlobalArgs;
+use sort_faces::{args, export_args, session};
 
 /// Finds every face in a photo collection, groups faces by person and exports
 /// clean per-person sets. Originals are never changed, nothing leaves this machine.
@@ -41,6 +40,8 @@ enum Command {
     ExportSwap(commands::export_swap::Args),
     /// Names, consent, birth dates and history of the people in a result
     People(commands::people::Args),
+    /// A person's looks over the years: measure, split into eras, add new faces
+    Era(commands::era::Args),
     /// Erase a person for good: embeddings, crops, bundles, entries, log lines
     Forget(commands::forget::Args),
     /// Say for one photo or face which gates it passed and who is nearest
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
             Command::Dedup(args) => commands::dedup::run(&args, context),
             Command::ExportSwap(args) => commands::export_swap::run(&args, context),
             Command::People(args) => commands::people::run(&args, context),
+            Command::Era(args) => commands::era::run(&args, context),
             Command::Forget(args) => commands::forget::run(&args, context),
             Command::Why(args) => commands::why::run(&args, context),
             Command::Search(args) => commands::search::run(&args, context),
@@ -92,6 +94,7 @@ fn log_place(command: &Command) -> Option<(PathBuf, &'static str)> {
         Command::Extend(args) if !args.dry_run => Some((logs(), "extend")),
         Command::Dedup(args) if !args.dry_run => Some((logs(), "dedup")),
         Command::ExportSwap(args) if !args.dry_run => Some((logs(), "export-swap")),
+        Command::Era(args) if args.writes() => Some((logs(), "era")),
         _ => None,
     }
 }

@@ -18,9 +18,15 @@ pub const MANIFEST_VERSION: u32 = 1;
 /// A manifest without `version` is one of the original Python tool and is read
 /// as version 0.
 pub fn check_version(manifest: &Value) -> Result<u32, u64> {
-    match manifest.get("version").and_then(Value::as_u64) {
+    check_version_upto(manifest, MANIFEST_VERSION)
+}
+
+/// The same for a JSON file of another format, of which `newest` is the newest
+/// version that is read.
+pub fn check_version_upto(file: &Value, newest: u32) -> Result<u32, u64> {
+    match file.get("version").and_then(Value::as_u64) {
         None => Ok(0),
-        Some(v) if v <= u64::from(MANIFEST_VERSION) => Ok(v as u32),
+        Some(v) if v <= u64::from(newest) => Ok(v as u32),
         Some(newer) => Err(newer),
     }
 }

@@ -85,13 +85,29 @@ impl TopManifest {
     /// Adds or replaces an active set; its number is no longer reserved.
     pub(crate) fn put_set(&mut self, set: &SwapSet) {
         self.remove("reserved", &set.name);
+        self.remove("thin_eras", &set.name);
         put(self.list("facesets"), &set.name, set);
     }
 
-    /// Reserves a number; it is no longer an active set.
+    /// Adds or replaces a thin era.
+    pub(crate) fn put_thin(&mut self, set: &SwapSet) {
+        self.remove("facesets", &set.name);
+        put(self.list("thin_eras"), &set.name, set);
+    }
+
+    /// Takes a set out, active or thin.
+    pub(crate) fn unlist(&mut self, name: &str) {
+        self.remove("facesets", name);
+        self.remove("thin_eras", name);
+    }
+
+    /// Reserves a number; it is no longer an active set. A name without a
+    /// number (an era's) is only taken out.
     pub(crate) fn reserve(&mut self, reserved: &Reserved) {
-        self.remove("facesets", &reserved.name);
-        put(self.list("reserved"), &reserved.name, reserved);
+        self.unlist(&reserved.name);
+        if canonical_faceset_number(&reserved.name).is_some() {
+            put(self.list("reserved"), &reserved.name, reserved);
+        }
     }
 
     /// Removes the entry of that name from a list, if it is there.

@@ -65,6 +65,46 @@ pub fn take_in(swap_ready: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, PipelineE
     Ok(Household::open(swap_ready, ctx)?.finish()?.1)
 }
 
+/// Gives out these numbers, which `Registry::free_numbers` offered, for `reason`
+/// until their sets are recorded. Numbers that a run of the same `provenance`
+/// was given already are left as they are.
+///
+/// Errors when the registry changed meanwhile and offers others.
+pub fn allocate(
+    swap_ready: &Path,
+    numbers: &[FacesetNumber],
+    reason: &str,
+    provenance: &serde_json::Value,
+    ctx: Ctx<'_>,
+) -> Result<(), PipelineError> {
+    let mut writer = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;
+    let registry = writer.registry();
+    let is_ours = |n: &FacesetNumber| {
+        registry
+            .identity(*n)
+            .is_some_and(|i| i.provenance == *provenance)
+    };
+    if numbers.iter().all(is_ours) {
+        return Ok(());
+    }
+    // The numbers before the first one count as used.
+    let before: BTreeSet<FacesetNumber> = numbers
+        .first()
+        .and_then(|first| FacesetNumber::new(first.get() - 1).ok())
+        .into_iter()
+        .collect();
+    let (plan, given) = registry.plan_allocate(numbers.len(), &before, reason, provenance)?;
+    if given != numbers {
+        return Err(PipelineError::Options(
+            "the registry gave out numbers while this run was planned; run the same command again"
+                .to_owned(),
+        ));
+    }
+    writer.apply(&plan, ctx.now)?;
+    writer.finish()?;
+    Ok(())
+}
+
 /// The day of this run.
 pub fn today(ctx: Ctx<'_>) -> CivilDate {
     let text = ctx.now.to_string();

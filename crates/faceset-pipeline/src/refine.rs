@@ -101,9 +101,9 @@ pub struct RefineReport {
 }
 
 /// A group after the gates.
-struct Gated<'a> {
-    kept: Vec<&'a FaceRow<'a>>,
-    dropped: Vec<DroppedFace>,
+pub(crate) struct Gated<'a> {
+    pub(crate) kept: Vec<&'a FaceRow<'a>>,
+    pub(crate) dropped: Vec<DroppedFace>,
 }
 
 /// Decides the sets.
@@ -207,7 +207,7 @@ pub fn plan(
     })
 }
 
-fn gate<'a>(
+pub(crate) fn gate<'a>(
     members: &[u32],
     rows: &'a [FaceRow<'a>],
     vectors: &Vectors<'_>,
@@ -272,7 +272,7 @@ pub(crate) fn distance_to(vectors: &Vectors<'_>, row: u32, mean: &[f32]) -> f64 
     CosineDistance::from_similarity(dot * vectors.inverse_norm(row as usize)).get()
 }
 
-fn refined(
+pub(crate) fn refined(
     cache: &Cache,
     name: String,
     set: Gated<'_>,

@@ -4,10 +4,10 @@
 
 mod planar;
 
-use planar::{at, cache_at, with_ctx};
 use faceset_cluster::DbscanOptions;
 use faceset_core::CosineDistance;
 use faceset_pipeline::cluster::{Algorithm, ClusterOptions, ClusterPlan, plan};
+use planar::{at, cache_at, with_ctx};
 use serde_json::json;
 
 fn grouped(angles: &[f64], algorithm: Algorithm) -> ClusterPlan {

@@ -4,10 +4,10 @@
 
 mod planar;
 
-use planar::{at, cache_of, photo, with_ctx};
 use faceset_cache::CacheError;
 use faceset_pipeline::PipelineError;
 use faceset_pipeline::merge_caches::{apply, plan};
+use planar::{at, cache_of, photo, with_ctx};
 
 #[test]
 fn shards_that_overlap_become_the_cache_of_one_run() {

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod drawn;
+mod planar;
 
-use drawn::{at, cache_of, photo, with_ctx};
 use faceset_cache::Cache;
 use faceset_core::{CosineDistance, SourcePath};
 use faceset_pipeline::PipelineError;
 use faceset_pipeline::search::{Asked, SearchAnswer, SearchOptions, known, resolve};
+use planar::{at, cache_of, photo, with_ctx};
 
 /// Two people and a stranger; photo b shows both people.
 fn cache(dir: &tempfile::TempDir) -> Cache {
