@@ -10,8 +10,8 @@ use faceset_report::Pictures;
 use image::RgbImage;
 
 /// Reads and hashes; the error is one line for people.
-pub(crate) fn read(path: &SourcePath) -> Result<FileBytes, String> {
-    read_bytes(Path::new(path.as_str()), DEFAULT_MAX_FILE_BYTES).map_err(|e| e.one_line())
+pub(crate) fn read(path: &Path) -> Result<FileBytes, String> {
+    read_bytes(path, DEFAULT_MAX_FILE_BYTES).map_err(|e| e.one_line())
 }
 
 /// Decodes upright; the error is one line for people.
@@ -35,7 +35,7 @@ pub(crate) fn load_known(
     };
     let mut problems = Vec::new();
     for place in cache.places(&entry.path) {
-        match read(place) {
+        match read(place.as_path()) {
             Ok(file) if file.sha256 == entry.sha256 => {
                 return pixels(&file.bytes, current_year).map(|p| p.rgb);
             }
