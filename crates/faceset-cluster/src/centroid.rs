@@ -144,6 +144,51 @@ pub fn nearest(
     Ok((0..queries.len()).into_par_iter().map(best).collect())
 }
 
+/// For each row of `queries` every row of `centroids` that is at most `limit`
+/// away, nearest first, and the nearest one whatever its distance; empty only
+/// without centroids. Equally near centroids keep their order.
+///
+/// For rules that may refuse the nearest centroid and ask for the next one.
+///
+/// # Errors
+/// [`ClusterError::Dimension`] when the dimensions differ (and neither side is
+/// empty).
+pub fn ranked(
+    queries: &Vectors<'_>,
+    centroids: &Vectors<'_>,
+    limit: CosineDistance,
+) -> Result<Vec<Vec<(u32, CosineDistance)>>, ClusterError> {
+    if !queries.is_empty() && !centroids.is_empty() {
+        check_dim(centroids.dim(), queries.dim())?;
+    }
+    let least = GridSim::at(limit);
+    let rank = |query: usize| {
+        let scale = queries.inverse_norm(query);
+        let mut near: Vec<(GridSim, u32)> = Vec::new();
+        let mut best: Option<(GridSim, u32)> = None;
+        for at in 0..centroids.len() {
+            let product = dot(queries.row(query), centroids.row(at));
+            let found = (
+                GridSim::new(product * (scale * centroids.inverse_norm(at))),
+                at as u32,
+            );
+            if found.0 >= least {
+                near.push(found);
+            } else if best.is_none_or(|held| found.0 > held.0) {
+                best = Some(found);
+            }
+        }
+        if near.is_empty() {
+            near.extend(best);
+        }
+        near.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        near.into_iter()
+            .map(|(similarity, at)| (at, similarity.distance()))
+            .collect()
+    };
+    Ok((0..queries.len()).into_par_iter().map(rank).collect())
+}
+
 /// Merges over-split groups: as long as the unit means of two groups are at
 /// most `limit` apart, the nearest two become one group with the mean of all
 /// their rows.
@@ -322,6 +367,31 @@ mod tests {
         let mean = unit_mean(&vectors, &[0, 1]).unwrap();
         let half = std::f32::consts::FRAC_1_SQRT_2;
         assert!((mean[0] - half).abs() < 1e-7 && (mean[1] - half).abs() < 1e-7);
+    }
+
+    #[test]
+    fn ranked_lists_all_within_the_limit_and_else_the_nearest() {
+        // Distances to the query: 0.4, 0.2, 0.4, 1.0.
+        let query = array![[5.0f32, 0.0]];
+        let to = array![[3.0f32, 4.0], [4.0, 3.0], [3.0, -4.0], [0.0, 1.0]];
+        let query = Vectors::new(query.view()).unwrap();
+        let to = Vectors::new(to.view()).unwrap();
+        let order = |limit: f64| -> Vec<u32> {
+            ranked(&query, &to, distance(limit)).unwrap()[0]
+                .iter()
+                .map(|(at, _)| *at)
+                .collect()
+        };
+        assert_eq!(order(0.4), [1, 0, 2], "equal is within, ties in order");
+        assert_eq!(order(0.39), [1]);
+        assert_eq!(
+            order(0.1),
+            [1],
+            "the nearest is told although it is too far"
+        );
+        let none = Array2::<f32>::zeros((0, 2));
+        let none = Vectors::new(none.view()).unwrap();
+        assert!(ranked(&query, &none, distance(0.4)).unwrap()[0].is_empty());
     }
 
     #[test]

@@ -34,4 +34,4 @@ pub use journal::{BLOTTED, Entry};
 pub use reconcile::{MIN_SHARED, Matched, Reconciliation, Renumbering, SetMatch};
 pub use registry::{MOVED_BOX_MIN_IOU, Registry};
 pub use store::{JOURNAL_FILE, LOCK_FILE, REGISTRY_FILE, RegistryWriter};
-pub use tree::{names_on_disk, numbers_on_disk};
+pub use tree::{NameFile, name_files, names_on_disk, numbers_on_disk, write_name_file};

@@ -14,12 +14,15 @@ mod engine;
 pub mod enrich;
 mod error;
 pub mod export;
+pub mod matching;
 pub mod materialize;
+pub mod obey;
 mod ordered;
 pub mod people;
 mod photo;
 pub mod refine;
 pub mod sort;
+pub mod tree;
 pub mod why;
 
 pub use ctx::Ctx;

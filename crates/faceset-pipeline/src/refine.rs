@@ -19,7 +19,7 @@ use serde_json::{Map, json};
 
 use crate::cluster::{best_first, cache_ref, group, places_of};
 use crate::materialize::{self, LinkMode, TreePlan, TreeReport};
-use crate::{Ctx, PipelineError, people};
+use crate::{Ctx, PipelineError, obey, people};
 
 /// Name of the manifest.
 pub const MANIFEST: &str = "refine_manifest.json";
@@ -291,17 +291,47 @@ impl RefinePlan {
     }
 }
 
-/// Gives sets of known people their numbers back, see [`people::keep_numbers`].
+/// Makes the sets what the registry of `swap_ready` says: one a person
+/// ([`obey::regroup`]), under their number ([`people::keep_numbers`]), without
+/// the faces that were refused ([`obey::leave_out`]). Hidden people get no
+/// folder. Returns notes for people.
 pub fn keep_numbers(
     plan: &mut RefinePlan,
     registry: &Registry,
+    cache: &Cache,
     swap_ready: &Path,
 ) -> Result<Vec<String>, PipelineError> {
-    let notes = people::keep_numbers(&mut plan.manifest, registry, swap_ready)?;
-    plan.tree = TreePlan::default();
-    for set in &plan.manifest.facesets {
-        plan.tree.add(&set.name, &set.images);
+    if registry.identities().next().is_none() {
+        return Ok(Vec::new());
     }
+    let manifest = &mut plan.manifest;
+    // Numbers by size mean nothing here and must not be taken for people's.
+    for set in &mut manifest.facesets {
+        set.name = set.name.replace("faceset_", "group_");
+    }
+    let mut notes = obey::regroup(manifest, registry, cache)?;
+    notes.extend(people::keep_numbers(manifest, registry, swap_ready)?);
+    let n_left = obey::leave_out(manifest, registry, cache);
+    if n_left > 0 {
+        notes.push(format!(
+            "{n_left} faces were said not to be their set's person and are left out"
+        ));
+    }
+    manifest.facesets.retain(|set| !set.faces.is_empty());
+    plan.tree = TreePlan::default();
+    for set in &manifest.facesets {
+        let number = canonical_faceset_number(&set.name);
+        if !number.is_some_and(|n| obey::is_hidden(registry, n)) {
+            plan.tree.add(&set.name, &set.images);
+        }
+    }
+    let sizes: Vec<usize> = manifest.facesets.iter().map(|s| s.faces.len()).collect();
+    plan.report.facesets = sizes.len();
+    plan.report.faces_in_sets = sizes.iter().sum();
+    let mut largest = sizes;
+    largest.sort_unstable_by(|a, b| b.cmp(a));
+    largest.truncate(10);
+    plan.report.largest = largest;
     Ok(notes)
 }
 

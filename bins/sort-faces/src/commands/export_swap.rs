@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use faceset_cli::{Context, Report};
-use faceset_core::manifest::{RefinedSet, ScoreParts};
+use faceset_core::manifest::ScoreParts;
 use faceset_core::{CosineDistance, Score};
 use faceset_export::{ExportOptions, ExportPlan, ExportReport, ExportSettings, Outcome};
 use faceset_pipeline::cluster::load_cache;
 use faceset_pipeline::export::{self, ExportSources};
-use faceset_pipeline::people;
+use faceset_pipeline::{people, tree};
 use faceset_quality::Weights;
 
 use super::{count, json};
@@ -119,6 +119,9 @@ pub(crate) struct Args {
     outlier_threshold: CosineDistance,
     #[command(flatten)]
     export: ExportArgs,
+    /// Export hidden people, too
+    #[arg(long)]
+    with_hidden: bool,
     /// Say what would be exported and what not, and why
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
@@ -137,8 +140,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let (cache, plan) = with_ctx(context, args.engine.jobs(), |ctx| {
         let cache = load_cache(&args.cache, ctx)?;
         let registry = people::load(&args.out, ctx)?;
-        let facts = |set: &RefinedSet| registry.export_facts(set);
-        let plan = export::plan(&cache, &sources, &options, &facts, ctx)?;
+        let registry = if args.dry_run {
+            for line in tree::waiting(&args.out, &registry)? {
+                ctx.progress.note(&line);
+            }
+            registry
+        } else {
+            for note in people::take_in(&args.out, ctx)? {
+                ctx.progress.note(&note);
+            }
+            people::load(&args.out, ctx)?
+        };
+        let plan = export::plan_for(&cache, &sources, &options, &registry, args.with_hidden, ctx)?;
         Ok((cache, plan))
     })
     .map_err(for_people)?;
