@@ -1,14 +1,13 @@
 //! `sort-faces`: photos in, facesets out, one sub-command a step.
 
-mod args;
 mod commands;
-mod session;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use faceset_cli::GlobalArgs;
+use sort_faces::{args, session};
 
 /// Finds every face in a photo collection, groups faces by person and exports
 /// clean per-person sets. Originals are never changed, nothing leaves this machine.

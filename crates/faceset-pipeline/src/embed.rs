@@ -12,7 +12,7 @@ pub mod queue;
 mod task;
 
 pub use fill::{FillOptions, fill};
-pub use find::{FindFaces, Found, FoundFace};
+pub use find::{FindError, FindFaces, Found, FoundFace};
 pub use task::Task;
 
 use std::collections::{BTreeMap, BTreeSet};

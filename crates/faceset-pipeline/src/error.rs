@@ -14,6 +14,14 @@ pub enum PipelineError {
         /// The stop file.
         path: PathBuf,
     },
+    /// The device stopped answering; what was done is saved.
+    #[error(
+        "go on: {reason}; what was done is saved, run the same command again, or with --provider cpu"
+    )]
+    DeviceLost {
+        /// What it said last.
+        reason: String,
+    },
     /// A queue's root is not where it should be.
     #[error(
         "find the root `{id}`: {path} is not there; connect the drive, or say where it is with --root {id}=PATH"

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use faceset_core::{ContentHash, FaceRecord, FileEntry, FileStatus};
 use faceset_quality::blur;
 
-use super::find::FindFaces;
+use super::find::{FindError, FindFaces};
 use super::task::Task;
 use crate::photo;
 
@@ -18,6 +18,8 @@ pub(super) struct Content {
     pub(super) truncated: bool,
     pub(super) n_unusable: usize,
     pub(super) status: FileStatus,
+    /// Set when not the picture but the device is to blame.
+    pub(super) device_problem: Option<String>,
 }
 
 impl Content {
@@ -28,6 +30,7 @@ impl Content {
             truncated: false,
             n_unusable: 0,
             status: FileStatus::Failed(reason),
+            device_problem: None,
         }
     }
 
@@ -44,7 +47,13 @@ impl Content {
         };
         let found = match finder.find(&picture.rgb) {
             Ok(found) => found,
-            Err(reason) => return Self::failed(reason),
+            Err(FindError::Picture(reason)) => return Self::failed(reason),
+            Err(FindError::Device(reason)) => {
+                return Self {
+                    device_problem: Some(reason.clone()),
+                    ..Self::failed(reason)
+                };
+            }
         };
         let faces = found
             .faces
@@ -67,6 +76,7 @@ impl Content {
             truncated: picture.truncated,
             n_unusable: found.n_unusable,
             status: FileStatus::Faces(faces),
+            device_problem: None,
         }
     }
 

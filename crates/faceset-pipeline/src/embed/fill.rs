@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use faceset_cache::{CacheMeta, CacheWriter, Compaction, unread_hash};
 use faceset_core::{ContentHash, FileStatus};
@@ -14,8 +15,6 @@ use super::task::Task;
 use super::{EmbedReport, Problem};
 use crate::ordered::ordered;
 use crate::{Ctx, PipelineError, photo};
-
-use std::sync::Arc;
 
 /// Journal size from which a flush may compact, bytes: a cache of 100,000
 /// faces has about 200 MB, so this keeps start-up short without rewriting often.
@@ -294,6 +293,11 @@ fn store(
         claims.lost(&sha256);
         return Ok(false);
     };
+    if let Some(reason) = &content.device_problem {
+        return Err(PipelineError::DeviceLost {
+            reason: reason.clone(),
+        });
+    }
     writer.put(content.entry(task, sha256, size))?;
     if matches!(content.status, FileStatus::Faces(_)) {
         claims.stored(sha256);

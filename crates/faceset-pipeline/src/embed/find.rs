@@ -2,7 +2,7 @@
 //! can say as much.
 
 use faceset_core::{BBox, Enrichment, Landmarks5};
-use faceset_infer::{Analyzer, Purpose};
+use faceset_infer::{Analyzer, InferError, Provider, Purpose};
 use image::RgbImage;
 
 use crate::{Engine, PipelineError};
@@ -33,11 +33,21 @@ pub struct Found {
     pub n_unusable: usize,
 }
 
+/// Why there is no answer for a picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FindError {
+    /// This picture can't be looked at; one line for people.
+    Picture(String),
+    /// Nothing can be looked at any more, e.g. because the device is gone: the
+    /// run ends with what it has, and the picture is tried again by the next.
+    Device(String),
+}
+
 /// Finds the faces of one picture after the other. Each worker has its own; the
 /// same picture must give the same faces from each.
 pub trait FindFaces {
-    /// The faces of an upright picture; the error is one line for people.
-    fn find(&mut self, picture: &RgbImage) -> Result<Found, String>;
+    /// The faces of an upright picture.
+    fn find(&mut self, picture: &RgbImage) -> Result<Found, FindError>;
 }
 
 /// The models of an engine.
@@ -61,13 +71,19 @@ impl Models {
 }
 
 impl FindFaces for Models {
-    fn find(&mut self, picture: &RgbImage) -> Result<Found, String> {
-        let analysis = self.analyzer.analyze(picture).map_err(|e| e.to_string())?;
+    fn find(&mut self, picture: &RgbImage) -> Result<Found, FindError> {
+        let on_processor = self.analyzer.provider() == Provider::Cpu;
+        let refuse = |error: InferError| match &error {
+            // The processor stays; another device may have been lost.
+            InferError::Run { .. } if !on_processor => FindError::Device(error.to_string()),
+            _ => FindError::Picture(error.to_string()),
+        };
+        let analysis = self.analyzer.analyze(picture).map_err(refuse)?;
         let mut faces = Vec::with_capacity(analysis.faces.len());
         for face in analysis.faces {
             let enrichment = if self.with_landmarks {
                 let found = self.analyzer.enrich(picture, &face.bbox);
-                Some(found.map_err(|e| e.to_string())?)
+                Some(found.map_err(refuse)?)
             } else {
                 None
             };
