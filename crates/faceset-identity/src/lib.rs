@@ -18,6 +18,7 @@ mod ops;
 mod reconcile;
 mod record;
 mod registry;
+mod several;
 mod store;
 #[cfg(test)]
 mod testing;

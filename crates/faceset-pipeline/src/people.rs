@@ -9,8 +9,7 @@ use faceset_core::consent::CivilDate;
 use faceset_core::manifest::{RefineManifest, SwapReadyManifest};
 use faceset_core::{FaceKey, FacesetNumber};
 use faceset_identity::{
-    ForgetInputs, ForgetPlan, ForgetReport, IdentityError, Plan, Registry, RegistryWriter,
-    numbers_on_disk,
+    ForgetInputs, ForgetPlan, ForgetReport, Plan, Registry, RegistryWriter, numbers_on_disk,
 };
 use serde_json::json;
 
@@ -165,7 +164,7 @@ pub fn apply_forget(
 /// what was done. Names that people wrote into `NAME.txt` are taken in first.
 pub fn change(
     swap_ready: &Path,
-    decide: impl FnOnce(&Registry) -> Result<Plan, IdentityError>,
+    decide: impl FnOnce(&Registry) -> Result<Plan, PipelineError>,
     ctx: Ctx<'_>,
 ) -> Result<Vec<String>, PipelineError> {
     let mut household = Household::open(swap_ready, ctx)?;

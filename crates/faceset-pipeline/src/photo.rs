@@ -10,8 +10,13 @@ use faceset_report::Pictures;
 use image::RgbImage;
 
 /// Reads and hashes; the error is one line for people.
-pub(crate) fn read(path: &Path) -> Result<FileBytes, String> {
-    read_bytes(path, DEFAULT_MAX_FILE_BYTES).map_err(|e| e.one_line())
+pub(crate) fn read(path: &SourcePath) -> Result<FileBytes, String> {
+    read_place(path.as_path())
+}
+
+/// The same for a file that is called otherwise in the cache.
+pub(crate) fn read_place(place: &Path) -> Result<FileBytes, String> {
+    read_bytes(place, DEFAULT_MAX_FILE_BYTES).map_err(|e| e.one_line())
 }
 
 /// Decodes upright; the error is one line for people.
@@ -35,7 +40,7 @@ pub(crate) fn load_known(
     };
     let mut problems = Vec::new();
     for place in cache.places(&entry.path) {
-        match read(place.as_path()) {
+        match read(place) {
             Ok(file) if file.sha256 == entry.sha256 => {
                 return pixels(&file.bytes, current_year).map(|p| p.rgb);
             }

@@ -28,6 +28,10 @@ pub const MANIFEST: &str = "refine_manifest.json";
 /// original tool's value.
 pub const OUTLIER_MIN_CLUSTER: usize = 4;
 
+/// First pass of a mean of photos that show other people, too; the original
+/// tool's value. The second pass is the cut for known people.
+pub const FIRST_PASS: CosineDistance = CosineDistance::constant(0.55);
+
 /// How to refine; defaults are the original tool's.
 #[derive(Debug, Clone)]
 pub struct RefineOptions {
@@ -233,7 +237,7 @@ fn gate<'a>(
                 let kept: BTreeSet<u32> = near.iter().copied().collect();
                 for row in passed.iter().filter(|row| !kept.contains(row)) {
                     let face = &rows[*row as usize];
-                    let distance = cosine_distance(vectors, *row, &mean);
+                    let distance = distance_to(vectors, *row, &mean);
                     dropped.push(DroppedFace {
                         key: face.key(),
                         reason: "outlier".to_owned(),
@@ -258,7 +262,7 @@ fn gate<'a>(
 }
 
 /// Distance of a row to a unit mean, for the manifest only.
-fn cosine_distance(vectors: &Vectors<'_>, row: u32, mean: &[f32]) -> f64 {
+pub(crate) fn distance_to(vectors: &Vectors<'_>, row: u32, mean: &[f32]) -> f64 {
     let values = vectors.row(row as usize);
     let dot: f64 = values
         .iter()

@@ -3,12 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of a test")]
 
-mod drawn;
+mod finder;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use drawn::{Drawn, ctx, library, meta, quick, save};
 use faceset_cache::load;
 use faceset_core::{CancelToken, hash_bytes};
 use faceset_pipeline::PipelineError;
@@ -17,6 +16,7 @@ use faceset_pipeline::embed::{EmbedOptions, EmbedReport, run_with};
 use faceset_queue::{
     Derivative, PathStyle, PortablePath, QueueDir, QueueHead, QueueItem, RootId, RootPaths, Shard,
 };
+use finder::{Drawn, ctx, library, meta, quick, save};
 
 fn embed(sources: &[&Path], cache: &Path, n_workers: usize) -> EmbedReport {
     embed_with(sources, cache, n_workers, false)

@@ -5,7 +5,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "helpers of a test")]
 
-mod drawn;
+mod finder;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use drawn::{Drawn, ctx, library, meta, number};
 use faceset_cache::{CacheError, load};
 use faceset_core::{CancelToken, FileStatus};
 use faceset_pipeline::embed::{EmbedOptions, run_with};
+use finder::{Drawn, ctx, library, meta, number};
 
 /// Where the child of these tests works; without it, that test does nothing.
 const CHILD: &str = "FACESET_PIPELINE_TEST_EMBED";

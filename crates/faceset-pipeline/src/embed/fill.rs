@@ -196,7 +196,7 @@ fn read(task: &Task) -> Read {
             task.size
         ));
     }
-    match photo::read(task.place()) {
+    match photo::read_place(task.place()) {
         Ok(file) if task.sha256.is_some_and(|wanted| wanted != file.sha256) => {
             Read::Stale("its bytes are not those that were staged; stage it again".to_owned())
         }
