@@ -12,6 +12,6 @@ mod progress;
 mod run;
 
 pub use args::{ColorChoice, GlobalArgs, ProgressChoice};
-pub use exit::{EXIT_CODES_HELP, Exit};
+pub use exit::{EXIT_CODES_HELP, Exit, Failure};
 pub use home::{Home, dot_faceset_candidates};
 pub use run::{Context, Report, run};

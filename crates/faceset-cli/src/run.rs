@@ -11,7 +11,7 @@ use faceset_core::{CancelToken, Progress};
 use serde_json::Value;
 
 use crate::args::GlobalArgs;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::home::Home;
 use crate::log::LogFile;
 use crate::progress::Terminal;
@@ -114,7 +114,9 @@ where
             let exit = if context.cancel.is_cancelled() {
                 Exit::Interrupted
             } else {
-                Exit::Error
+                error
+                    .downcast_ref::<Failure>()
+                    .map_or(Exit::Error, |failure| failure.exit)
             };
             fail(&error, context.global.json, exit).into()
         }

@@ -1,22 +1,29 @@
 //! `embed`: photos into a cache.
+//!
+//! Owns what is asked and what is reported, and the listing of folders. How a
+//! cache is filled is in `fill`, whatever names the photos: folders here, a
+//! stager's queue in [`queue`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+mod content;
+mod fill;
+mod find;
+mod prefetch;
+pub mod queue;
+mod task;
 
-use faceset_cache::{CacheWriter, Compaction, FLUSH_EVERY, Known, unread_hash};
-use faceset_core::{ContentHash, FaceRecord, FileEntry, FileStatus};
-use faceset_infer::{Analyzer, Purpose};
+pub use fill::{FillOptions, fill};
+pub use find::{FindError, FindFaces, Found, FoundFace};
+pub use task::Task;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use faceset_cache::{Cache, CacheMeta, FLUSH_EVERY};
 use faceset_media::{ScanOptions, ScannedFile, scan};
-use faceset_quality::blur;
 use serde::Serialize;
 
-use crate::ordered::ordered;
-use crate::{Ctx, Engine, PipelineError, photo};
-
-/// Journal size from which a flush may compact, bytes: a cache of 100,000
-/// faces has about 200 MB, so this keeps start-up short without rewriting often.
-const COMPACT_FROM_BYTES: u64 = 256 << 20;
+use crate::{Ctx, Engine, PipelineError};
+use find::Models;
 
 /// What to embed, and where to.
 #[derive(Debug, Clone)]
@@ -60,7 +67,7 @@ pub struct Problem {
 }
 
 /// What `embed` did. Every path that was seen is in exactly one of the buckets
-/// known, embedded, noface, duplicates, failed and skipped.
+/// known, embedded, noface, duplicates, failed, stale and skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct EmbedReport {
     /// Paths seen below the sources.
@@ -75,6 +82,8 @@ pub struct EmbedReport {
     pub duplicates: usize,
     /// Files that could not be read or decoded.
     pub failed: Vec<Problem>,
+    /// Photos of a queue whose bytes are not those that were staged.
+    pub stale: Vec<Problem>,
     /// Seen and left out, by reason.
     pub skipped: BTreeMap<String, usize>,
     /// Each of them.
@@ -99,6 +108,7 @@ impl EmbedReport {
             + self.noface
             + self.duplicates
             + self.failed.len()
+            + self.stale.len()
             + self.skipped_paths.len()
     }
 }
@@ -119,29 +129,35 @@ pub struct EmbedPlan {
 /// Lists what a run would read, without models and without writing.
 pub fn plan(options: &EmbedOptions, ctx: Ctx<'_>) -> Result<EmbedPlan, PipelineError> {
     let listing = list(options, ctx)?;
-    let cache = match faceset_cache::load(&options.cache) {
-        Ok((cache, _)) => Some(cache),
-        Err(faceset_cache::CacheError::Missing { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let is_known = |f: &&ScannedFile| {
-        !options.verify
-            && cache
-                .as_ref()
-                .is_some_and(|c| c.known(&f.path, f.size, f.mtime_ns) == Known::Unchanged)
-    };
-    let known = listing.files.iter().filter(is_known).count();
+    let cache = load_if_there(&options.cache)?;
+    let tasks: Vec<Task> = listing.files.into_iter().map(Task::from).collect();
+    let (known, to_read) = split(&tasks, cache.as_ref(), options.verify);
     Ok(EmbedPlan {
-        seen: listing.files.len() + listing.skipped.len(),
+        seen: tasks.len() + listing.skipped.len(),
         known,
-        to_read: listing
-            .files
-            .iter()
-            .filter(|f| !is_known(f))
-            .map(|f| f.path.to_string())
-            .collect(),
+        to_read,
         skipped: count_reasons(&listing.skipped),
     })
+}
+
+/// The cache, `None` when there is none yet.
+pub(crate) fn load_if_there(path: &Path) -> Result<Option<Cache>, PipelineError> {
+    match faceset_cache::load(path) {
+        Ok((cache, _)) => Ok(Some(cache)),
+        Err(faceset_cache::CacheError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How many tasks the cache knows, and the names of the others.
+fn split(tasks: &[Task], cache: Option<&Cache>, verify: bool) -> (usize, Vec<String>) {
+    let is_known = |task: &&Task| !verify && cache.is_some_and(|c| task.is_known(c));
+    let to_read: Vec<String> = tasks
+        .iter()
+        .filter(|task| !is_known(task))
+        .map(|task| task.path.to_string())
+        .collect();
+    (tasks.len() - to_read.len(), to_read)
 }
 
 struct Listing {
@@ -183,194 +199,46 @@ fn count_reasons(skipped: &[(Problem, &'static str)]) -> BTreeMap<String, usize>
     counts
 }
 
-/// What a worker found in one file's bytes.
-#[derive(Debug, Clone)]
-struct Content {
-    dims: [u32; 2],
-    taken: String,
-    truncated: bool,
-    n_unusable: usize,
-    status: FileStatus,
-}
-
-/// What a worker says of one path.
-enum Looked {
-    Unreadable(String),
-    Known {
-        sha256: ContentHash,
-        size: u64,
-    },
-    New {
-        sha256: ContentHash,
-        size: u64,
-        content: Arc<Content>,
-    },
-}
-
-/// Contents in progress, so that two workers never embed the same bytes.
-#[derive(Default)]
-struct Claims {
-    known: HashSet<ContentHash>,
-    slots: HashMap<ContentHash, Arc<Slot>>,
-}
-
-#[derive(Default)]
-struct Slot {
-    content: Mutex<Option<Arc<Content>>>,
-    ready: Condvar,
-}
-
-impl Slot {
-    fn fill(&self, content: Arc<Content>) {
-        *self.content.lock().unwrap_or_else(PoisonError::into_inner) = Some(content);
-        self.ready.notify_all();
-    }
-
-    fn wait(&self) -> Arc<Content> {
-        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(content) = content.as_ref() {
-                return Arc::clone(content);
-            }
-            content = self
-                .ready
-                .wait(content)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-/// Fills the slot when a worker unwinds, so that nobody waits for ever.
-struct FillOnDrop<'a>(&'a Slot);
-
-impl Drop for FillOnDrop<'_> {
-    fn drop(&mut self) {
-        let mut content = self
-            .0
-            .content
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        content.get_or_insert_with(|| {
-            Arc::new(Content::failed(
-                "a worker panicked on this picture".to_owned(),
-            ))
-        });
-        drop(content);
-        self.0.ready.notify_all();
-    }
-}
-
-impl Content {
-    fn failed(reason: String) -> Self {
-        Self {
-            dims: [0, 0],
-            taken: String::new(),
-            truncated: false,
-            n_unusable: 0,
-            status: FileStatus::Failed(reason),
-        }
-    }
-}
-
-/// Embeds every new photo below the sources.
-///
-/// The cache grows in path order, whatever the number of workers, so that an
-/// interrupted and resumed run ends with the same cache as an undisturbed one.
-/// Byte-identical files are embedded once; the first path of a content is its
-/// canonical one, the others become aliases.
+/// Embeds every new photo below the sources, as [`fill`] says.
 pub fn run(
     options: &EmbedOptions,
     engine: &Engine,
     ctx: Ctx<'_>,
 ) -> Result<EmbedReport, PipelineError> {
-    let listing = list(options, ctx)?;
-    let mut meta = engine.cache_meta();
-    meta.src_roots = roots(options)?;
-    let mut writer = CacheWriter::open(&options.cache, &meta, ctx.holder)?.with_compaction(
-        Compaction::WhenLarge {
-            min_bytes: COMPACT_FROM_BYTES,
-        },
-    );
-    for note in writer.load_report().notes(&options.cache) {
-        ctx.progress.note(&note);
-    }
+    let models = || Models::new(engine, options.with_landmarks);
+    run_with(options, &engine.cache_meta(), models, ctx)
+}
 
-    let mut report = EmbedReport {
-        seen: listing.files.len() + listing.skipped.len(),
+/// As [`run`], with other finders than an engine's; `meta` says what they are.
+pub fn run_with<F: FindFaces>(
+    options: &EmbedOptions,
+    meta: &CacheMeta,
+    new_finder: impl Fn() -> Result<F, PipelineError> + Sync,
+    ctx: Ctx<'_>,
+) -> Result<EmbedReport, PipelineError> {
+    let listing = list(options, ctx)?;
+    let meta = CacheMeta {
+        src_roots: roots(options)?,
+        ..meta.clone()
+    };
+    let fill_options = FillOptions {
+        cache: options.cache.clone(),
+        flush_every: options.flush_every,
+        verify: options.verify,
+        stop: None,
+    };
+    let tasks = listing.files.into_iter().map(Task::from).collect();
+    let report = fill(tasks, &fill_options, &meta, new_finder, ctx)?;
+    Ok(EmbedReport {
+        seen: report.seen + listing.skipped.len(),
         skipped: count_reasons(&listing.skipped),
         skipped_paths: listing
             .skipped
             .into_iter()
             .map(|(problem, _)| problem)
             .collect(),
-        ..EmbedReport::default()
-    };
-    let (known, todo): (Vec<_>, Vec<_>) = listing.files.into_iter().partition(|f| {
-        !options.verify && writer.cache().known(&f.path, f.size, f.mtime_ns) == Known::Unchanged
-    });
-    report.known = known.len();
-    drop(known);
-
-    let claims = Mutex::new(Claims {
-        known: writer
-            .cache()
-            .files()
-            .filter(|f| matches!(f.status, FileStatus::Faces(_)))
-            .map(|f| f.sha256)
-            .collect(),
-        slots: HashMap::new(),
-    });
-    let purpose = if options.with_landmarks {
-        Purpose::All
-    } else {
-        Purpose::Embed
-    };
-    let mut since_flush = 0;
-    let mut todo = todo;
-    let mut outcome = Ok(());
-    // Usually one round. A second one looks at files whose content was known
-    // when they were read and lost its record since: its only place got other
-    // bytes in the same run (a photo renamed, and another put in its place).
-    while outcome.is_ok() && !todo.is_empty() {
-        let mut lost = Vec::new();
-        ctx.progress.start("embedding", Some(todo.len() as u64));
-        outcome = ordered(
-            ctx,
-            &todo,
-            || engine.analyzer(purpose),
-            |analyzer, file| {
-                look(
-                    analyzer,
-                    file,
-                    &claims,
-                    options.with_landmarks,
-                    ctx.current_year,
-                )
-            },
-            |_| Looked::Unreadable("a worker panicked on this file".to_owned()),
-            |file, looked| {
-                if !store(&mut writer, file, looked, &claims, &mut report, ctx)? {
-                    lost.push(file.clone());
-                }
-                since_flush += 1;
-                if since_flush >= options.flush_every {
-                    writer.flush()?;
-                    since_flush = 0;
-                }
-                ctx.progress.advance(1);
-                Ok(())
-            },
-        );
-        ctx.progress.finish();
-        todo = lost;
-    }
-    // Whatever ended the run, what was found is kept.
-    writer.flush()?;
-    outcome?;
-    let cache = writer.finish()?;
-    report.faces_in_cache = cache.n_faces();
-    report.photos_in_cache = cache.n_files();
-    Ok(report)
+        ..report
+    })
 }
 
 fn roots(options: &EmbedOptions) -> Result<BTreeSet<String>, PipelineError> {
@@ -382,202 +250,4 @@ fn roots(options: &EmbedOptions) -> Result<BTreeSet<String>, PipelineError> {
             Ok(path.to_string_lossy().into_owned())
         })
         .collect()
-}
-
-fn look(
-    analyzer: &mut Analyzer,
-    file: &ScannedFile,
-    claims: &Mutex<Claims>,
-    with_landmarks: bool,
-    current_year: i32,
-) -> Looked {
-    let read = match photo::read(&file.path) {
-        Ok(read) => read,
-        Err(reason) => return Looked::Unreadable(reason),
-    };
-    let (sha256, size) = (read.sha256, read.bytes.len() as u64);
-    let (slot, is_mine) = {
-        let mut claims = claims.lock().unwrap_or_else(PoisonError::into_inner);
-        if claims.known.contains(&sha256) {
-            return Looked::Known { sha256, size };
-        }
-        match claims.slots.get(&sha256) {
-            Some(slot) => (Arc::clone(slot), false),
-            None => {
-                let slot = Arc::new(Slot::default());
-                claims.slots.insert(sha256, Arc::clone(&slot));
-                (slot, true)
-            }
-        }
-    };
-    if is_mine {
-        let guard = FillOnDrop(&slot);
-        slot.fill(Arc::new(analyze(
-            analyzer,
-            file,
-            &read.bytes,
-            with_landmarks,
-            current_year,
-        )));
-        drop(guard);
-    }
-    // Whoever claimed it is working on it and waits for nobody: this ends.
-    Looked::New {
-        sha256,
-        size,
-        content: slot.wait(),
-    }
-}
-
-fn analyze(
-    analyzer: &mut Analyzer,
-    file: &ScannedFile,
-    bytes: &[u8],
-    with_landmarks: bool,
-    current_year: i32,
-) -> Content {
-    let picture = match photo::pixels(bytes, current_year) {
-        Ok(picture) => picture,
-        Err(reason) => return Content::failed(reason),
-    };
-    let mut faces = Vec::new();
-    let analysis = match analyzer.analyze(&picture.rgb) {
-        Ok(analysis) => analysis,
-        Err(error) => return Content::failed(error.to_string()),
-    };
-    for face in analysis.faces {
-        let enrichment = if with_landmarks {
-            match analyzer.enrich(&picture.rgb, &face.bbox) {
-                Ok(enrichment) => Some(enrichment),
-                Err(error) => return Content::failed(error.to_string()),
-            }
-        } else {
-            None
-        };
-        faces.push(FaceRecord {
-            path: file.path.clone(),
-            bbox: face.bbox,
-            kps: face.kps,
-            det_score: face.det_score,
-            face_short: face.bbox.short_edge_px(),
-            blur: blur(&picture.rgb, &face.bbox),
-            embedding: face.embedding,
-            embedding_norm: face.embedding_norm,
-            enrichment,
-        });
-    }
-    Content {
-        dims: [picture.rgb.width(), picture.rgb.height()],
-        taken: picture.taken.unwrap_or_default(),
-        truncated: picture.truncated,
-        n_unusable: analysis.n_unusable,
-        status: FileStatus::Faces(faces),
-    }
-}
-
-/// Records one path; `false` when its content has to be looked at again.
-fn store(
-    writer: &mut CacheWriter,
-    file: &ScannedFile,
-    looked: Looked,
-    claims: &Mutex<Claims>,
-    report: &mut EmbedReport,
-    ctx: Ctx<'_>,
-) -> Result<bool, PipelineError> {
-    let fail = |report: &mut EmbedReport, reason: String| {
-        ctx.progress
-            .note(&format!("skipped {}: {reason}", file.path));
-        report.failed.push(Problem {
-            path: file.path.to_string(),
-            reason,
-        });
-    };
-    let (sha256, size, content) = match looked {
-        Looked::Unreadable(reason) => {
-            // What an earlier run knew of this path stays.
-            if writer.cache().resolve(&file.path).is_none() {
-                writer.put(entry(
-                    file,
-                    unread_hash(&file.path),
-                    file.size,
-                    &Content::failed(reason.clone()),
-                ))?;
-            }
-            fail(report, reason);
-            return Ok(true);
-        }
-        Looked::Known { sha256, size } => (sha256, size, None),
-        Looked::New {
-            sha256,
-            size,
-            content,
-        } => (sha256, size, Some(content)),
-    };
-    let canonical = writer
-        .cache()
-        .by_hash(&sha256)
-        .filter(|f| matches!(f.status, FileStatus::Faces(_)))
-        .map(|f| f.path.clone());
-    if let Some(canonical) = canonical {
-        if writer.cache().canonical(&file.path) == Some(&canonical) {
-            writer.touch(&file.path, file.mtime_ns)?;
-            report.known += 1;
-        } else {
-            writer.add_alias(&canonical, file.path.clone(), file.mtime_ns)?;
-            report.duplicates += 1;
-        }
-        return Ok(true);
-    }
-    let Some(content) = content else {
-        claims
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .known
-            .remove(&sha256);
-        return Ok(false);
-    };
-    writer.put(entry(file, sha256, size, &content))?;
-    {
-        let mut claims = claims.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(content.status, FileStatus::Faces(_)) {
-            claims.known.insert(sha256);
-            claims.slots.remove(&sha256);
-        }
-    }
-    report.unusable_faces += content.n_unusable;
-    if content.truncated {
-        ctx.progress.note(&format!(
-            "{} ends early; the readable part was used",
-            file.path
-        ));
-        report.truncated.push(file.path.to_string());
-    }
-    match &content.status {
-        FileStatus::Failed(reason) => fail(report, reason.clone()),
-        FileStatus::Faces(faces) if faces.is_empty() => report.noface += 1,
-        FileStatus::Faces(faces) => {
-            report.embedded += 1;
-            report.faces += faces.len();
-        }
-    }
-    Ok(true)
-}
-
-fn entry(file: &ScannedFile, sha256: ContentHash, size: u64, content: &Content) -> FileEntry {
-    let mut status = content.status.clone();
-    if let FileStatus::Faces(faces) = &mut status {
-        for face in faces {
-            face.path = file.path.clone();
-        }
-    }
-    FileEntry {
-        path: file.path.clone(),
-        sha256,
-        size,
-        mtime_ns: file.mtime_ns,
-        dims: content.dims,
-        taken: content.taken.clone(),
-        source: "original".to_owned(),
-        status,
-    }
 }

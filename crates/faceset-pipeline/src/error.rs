@@ -8,6 +8,30 @@ pub enum PipelineError {
     /// A stop was requested; what was done is saved.
     #[error("finish: interrupted; what was done is saved, run the same command again to go on")]
     Interrupted,
+    /// A stop file is there before the run began.
+    #[error("start: {path} asks workers to stop; remove it to go on")]
+    AskedToStop {
+        /// The stop file.
+        path: PathBuf,
+    },
+    /// The device stopped answering; what was done is saved.
+    #[error(
+        "go on: {reason}; what was done is saved, run the same command again, or with --provider cpu"
+    )]
+    DeviceLost {
+        /// What it said last.
+        reason: String,
+    },
+    /// A queue's root is not where it should be.
+    #[error(
+        "find the root `{id}`: {path} is not there; connect the drive, or say where it is with --root {id}=PATH"
+    )]
+    NoRoot {
+        /// The root's name.
+        id: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// Options that do not make sense together.
     #[error("use these options: {0}")]
     Options(String),
@@ -56,6 +80,9 @@ pub enum PipelineError {
     /// The cache.
     #[error(transparent)]
     Cache(#[from] faceset_cache::CacheError),
+    /// A stager's queue.
+    #[error(transparent)]
+    Queue(#[from] faceset_queue::QueueError),
     /// Clustering.
     #[error(transparent)]
     Cluster(#[from] faceset_cluster::ClusterError),

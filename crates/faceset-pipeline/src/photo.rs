@@ -11,7 +11,12 @@ use image::RgbImage;
 
 /// Reads and hashes; the error is one line for people.
 pub(crate) fn read(path: &SourcePath) -> Result<FileBytes, String> {
-    read_bytes(Path::new(path.as_str()), DEFAULT_MAX_FILE_BYTES).map_err(|e| e.one_line())
+    read_place(path.as_path())
+}
+
+/// The same for a file that is called otherwise in the cache.
+pub(crate) fn read_place(place: &Path) -> Result<FileBytes, String> {
+    read_bytes(place, DEFAULT_MAX_FILE_BYTES).map_err(|e| e.one_line())
 }
 
 /// Decodes upright; the error is one line for people.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     AliasRow, Appender, LineReport, PathStyle, QUEUE_VERSION, QueueError, QueueHead, QueueItem,
-    RootId, RootOverrides, RootPlace, StateRow, read_rows,
+    RootId, RootOverrides, RootPlace, Shard, StateRow, read_rows,
 };
 
 /// The files of one queue.
@@ -77,6 +77,16 @@ impl QueueDir {
     /// Takes `stage.lock`, the stager's.
     pub fn lock_staging(&self, holder: &str) -> Result<LockFile, QueueError> {
         Ok(LockFile::acquire(&self.folder.join("stage.lock"), holder)?)
+    }
+
+    /// Takes `embed.lock`, or `embed.2-of-3.lock` for a part: the worker's.
+    pub fn lock_embedding(&self, shard: Shard, holder: &str) -> Result<LockFile, QueueError> {
+        let name = if shard == Shard::ALL {
+            "embed.lock".to_owned()
+        } else {
+            format!("embed.{}.lock", shard.to_string().replace('/', "-of-"))
+        };
+        Ok(LockFile::acquire(&self.folder.join(name), holder)?)
     }
 
     /// Reads the head.

@@ -13,8 +13,9 @@ use crate::session::{engine, for_people, with_ctx};
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folder of photos, or one photo
-    src: PathBuf,
+    /// Folders of photos, or photos
+    #[arg(required = true, num_args = 1..)]
+    src: Vec<PathBuf>,
     /// Cache to fill, `.npz`; created when missing
     cache: PathBuf,
     /// Leave out what matches, e.g. '**/thumbs/**'; may be repeated
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
         flush_every: args.flush_every as usize,
         with_landmarks: args.with_landmarks,
         verify: args.verify,
-        ..EmbedOptions::new(vec![args.src.clone()], args.cache.clone())
+        ..EmbedOptions::new(args.src.clone(), args.cache.clone())
     };
     if args.dry_run {
         let plan = with_ctx(context, args.engine.jobs(), |ctx| {
