@@ -317,15 +317,16 @@ fn who_founds_a_new_person_may_depend_on_the_order() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(16) })]
 
-    /// What is true: whoever is recognised as somebody who was known before
-    /// both batches is recognised as the same one in either order, and when
-    /// everything comes at once.
+    /// What is true: nobody is taken for one old acquaintance in one order and
+    /// for another one in the other order. Whoever comes first is recognised as
+    /// if they came alone; whoever comes second is recognised as the same, or
+    /// joins somebody whom the first batch made known and who is nearer.
     #[test]
-    fn old_acquaintances_are_the_same_in_every_order(
-        angles in prop::collection::vec((0..2usize, 0..90i32, 2..8usize), 2..9),
-        split in 1..8usize,
+    fn no_order_takes_a_face_for_another_old_acquaintance(
+        angles in prop::collection::vec((0..2usize, 0..90i32, 2..8usize), 2..8),
+        split in 1..7usize,
     ) {
         let all: Vec<Shot> = angles
             .iter()
@@ -335,19 +336,24 @@ proptest! {
             })
             .collect();
         let (one, two) = all.split_at(split.min(all.len() - 1));
-        let known = |batches: &[&[Shot]]| {
+        let run = |batches: &[&[Shot]]| {
             let home = Home::new();
             first_run(&home, &base());
-            for batch in batches {
-                extend(&home, batch);
-            }
-            let old = ["person_001", "person_002"];
-            let mut who = who(&home);
-            who.retain(|_, person| old.contains(&person.as_str()));
-            who
+            let reports: Vec<_> = batches.iter().map(|batch| extend(&home, batch)).collect();
+            (who(&home), reports[0].new_persons.is_empty())
         };
-        let forth = known(&[one, two]);
-        prop_assert_eq!(&forth, &known(&[two, one]));
-        prop_assert_eq!(&forth, &known(&[&all]));
+        let is_old = |person: &String| person == "person_001" || person == "person_002";
+        let (at_once, _) = run(&[&all]);
+        for [first, second] in [[one, two], [two, one]] {
+            let (found, nobody_new) = run(&[first, second]);
+            for face in &all {
+                let expected = at_once.get(&face.name).filter(|p| is_old(p));
+                let here = found.get(&face.name).filter(|p| is_old(p));
+                let came_first = first.iter().any(|s| s.name == face.name);
+                if came_first || nobody_new || here.is_some() {
+                    prop_assert_eq!(here, expected, "{}", face.name);
+                }
+            }
+        }
     }
 }

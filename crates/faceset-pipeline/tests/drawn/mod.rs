@@ -18,12 +18,12 @@ use faceset_identity::RegistryWriter;
 use faceset_pipeline::Ctx;
 use serde_json::{Map, Value, json};
 
-pub const DIM: usize = 8;
+pub(crate) const DIM: usize = 8;
 
-pub type Direction = [f32; DIM];
+pub(crate) type Direction = [f32; DIM];
 
 /// A direction at this angle from the axis `from` towards the axis `to`.
-pub fn turned(from: usize, degrees: f64, to: usize) -> Direction {
+pub(crate) fn turned(from: usize, degrees: f64, to: usize) -> Direction {
     let mut direction = [0.0; DIM];
     direction[from] = degrees.to_radians().cos() as f32;
     direction[to] = degrees.to_radians().sin() as f32;
@@ -32,14 +32,14 @@ pub fn turned(from: usize, degrees: f64, to: usize) -> Direction {
 
 /// A photo: its name, and the directions of its faces.
 #[derive(Debug, Clone)]
-pub struct Shot {
-    pub name: String,
-    pub faces: Vec<Direction>,
-    pub short_px: f32,
-    pub taken: &'static str,
+pub(crate) struct Shot {
+    pub(crate) name: String,
+    pub(crate) faces: Vec<Direction>,
+    pub(crate) short_px: f32,
+    pub(crate) taken: &'static str,
 }
 
-pub fn shot(name: &str, faces: &[Direction]) -> Shot {
+pub(crate) fn shot(name: &str, faces: &[Direction]) -> Shot {
     Shot {
         name: name.to_owned(),
         faces: faces.to_vec(),
@@ -49,13 +49,13 @@ pub fn shot(name: &str, faces: &[Direction]) -> Shot {
 }
 
 /// `n` photos that show one direction each.
-pub fn shots(prefix: &str, n: usize, face: Direction) -> Vec<Shot> {
+pub(crate) fn shots(prefix: &str, n: usize, face: Direction) -> Vec<Shot> {
     (0..n)
         .map(|i| shot(&format!("{prefix}{i:02}"), &[face]))
         .collect()
 }
 
-pub fn with_ctx<R>(f: impl FnOnce(Ctx<'_>) -> R) -> R {
+pub(crate) fn with_ctx<R>(f: impl FnOnce(Ctx<'_>) -> R) -> R {
     let cancel = CancelToken::default();
     f(Ctx {
         progress: &NoProgress,
@@ -69,28 +69,28 @@ pub fn with_ctx<R>(f: impl FnOnce(Ctx<'_>) -> R) -> R {
 }
 
 /// A folder with photos (files that say their name) and a cache of them.
-pub struct Home {
-    pub dir: tempfile::TempDir,
+pub(crate) struct Home {
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Home {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
         }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn photo(&self, name: &str) -> String {
+    pub(crate) fn photo(&self, name: &str) -> String {
         let path = self.path("photos").join(format!("{name}.jpg"));
         path.to_str().unwrap().to_owned()
     }
 
     /// Adds photos to the cache; those that are there stay.
-    pub fn embed(&self, shots: &[Shot]) -> Cache {
+    pub(crate) fn embed(&self, shots: &[Shot]) -> Cache {
         std::fs::create_dir_all(self.path("photos")).unwrap();
         let meta = CacheMeta {
             pack: PackIdentity {
@@ -148,7 +148,7 @@ impl Home {
     }
 
     /// The key of the nth face of a photo in the cache.
-    pub fn key(&self, cache: &Cache, name: &str, nth: usize) -> FaceKey {
+    pub(crate) fn key(&self, cache: &Cache, name: &str, nth: usize) -> FaceKey {
         let path = self.photo(name);
         let file = cache.resolve(&path.as_str().into()).unwrap();
         file.key(&file.faces()[nth])
@@ -156,7 +156,7 @@ impl Home {
 }
 
 /// A tree of sets with a registry that knows their faces.
-pub fn record(dir: &Path, sets: &[(&str, Vec<FaceKey>)]) {
+pub(crate) fn record(dir: &Path, sets: &[(&str, Vec<FaceKey>)]) {
     std::fs::create_dir_all(dir).unwrap();
     let facesets = sets
         .iter()
@@ -223,12 +223,12 @@ fn swap_set(folder: &Path, name: &str, faces: &[FaceKey]) -> SwapSet {
     }
 }
 
-pub fn number(n: u32) -> FacesetNumber {
+pub(crate) fn number(n: u32) -> FacesetNumber {
     FacesetNumber::new(n).unwrap()
 }
 
 /// Every file below a folder with its bytes, locks left out.
-pub fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut todo = vec![root.to_path_buf()];
     while let Some(folder) = todo.pop() {
