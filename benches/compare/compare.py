@@ -3,13 +3,14 @@ prints wall time, CPU time, peak memory, ratios and whether the groups are the
 same.
 
 usage: compare.py [--sizes 5000,20000] [--peers scikit-learn,fastcluster,...]
-                  [--kernels amx,avx512-vnni] [--work DIR] [--rows FILE.f32]
+                  [--kernels amx,avx512-vnni] [--work DIR] [--rows CACHE.npz|FILE.f32]
 
 Needs cargo and Python 3; scikit-learn and fastcluster are installed with pip
 into a virtual environment below DIR, kodama comes with `cargo build`. Rows are
-made up (synthetic.py, seed 1) unless --rows names a file of 512 f32 a row.
-A peer's figures cover its clustering call only; ours cover the whole process,
-reading the rows included.
+made up (synthetic.py, seed 1) unless --rows names a record cache or a file of
+512 f32 a row. "CPU s" covers the clustering call only; "process" is what the
+operating system counted for the whole process, reading the rows included (ours
+and kodama's only). The ratio compares calls with calls.
 """
 
 import argparse
@@ -67,12 +68,17 @@ def run_ours(binary, method, rows, out, threshold, extra=()):
     """One process from start to end, as the operating system saw it."""
     command = [binary, method, "--rows", rows, "--out", out, "--threshold", threshold, *extra]
     start = time.time()
-    child = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL)
+    child = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, text=True)
+    words = child.stdout.read().split()
     _, status, usage = os.wait4(child.pid, 0)
     if status != 0:
         return None
-    cpu = usage.ru_utime + usage.ru_stime
-    return dict(wall=time.time() - start, cpu=cpu, peak_mb=usage.ru_maxrss / 1024)
+    process = usage.ru_utime + usage.ru_stime
+    cpu = float(words[words.index("cpu_s") + 1])
+    if cpu != cpu:
+        cpu = process
+    return dict(wall=time.time() - start, cpu=cpu, process=process,
+                peak_mb=usage.ru_maxrss / 1024)
 
 
 def run_python(python, method, rows, out, threshold):
@@ -125,14 +131,21 @@ def main():
     needs_python = any(p in ("scikit-learn", "fastcluster") for p in peers)
     python = peers_python(work) if needs_python else None
 
-    print(f"{'n':>7} {'method':<22} {'wall s':>8} {'CPU s':>8} {'peak MB':>8} "
+    print(f"{'n':>7} {'method':<22} {'wall s':>8} {'CPU s':>8} {'process':>8} {'peak MB':>8} "
           f"{'CPU ratio':>9}  groups")
     sizes = ["file"] if args.rows else args.sizes.split(",")
     for size in sizes:
         rows = Path(args.rows) if args.rows else work / f"{size}.f32"
+        if rows.suffix == ".npz":
+            plain = work / "cache.f32"
+            make = [binary, "rows", "--rows", rows, "--out", plain]
+            subprocess.run([str(c) for c in make], check=True)
+            rows = plain
         if not rows.exists():
             make = [binary, "rows", "--n", size, "--seed", "1", "--out", rows]
             subprocess.run([str(c) for c in make], check=True)
+        if args.rows:
+            size = rows.stat().st_size // (4 * 512)
         ours, labels = None, None
         for kernel in kernels:
             out = work / "ours.labels"
@@ -161,7 +174,8 @@ def main():
 
 def report(size, name, figures, ours, same):
     groups = {True: "identical", False: "DIFFERENT"}.get(same, same)
-    print(f"{size:>7} {name:<22} {figures['wall']:8.2f} {figures['cpu']:8.2f} "
+    print(f"{size:>7} {name:<22} {figures['wall']:8.2f} {figures['cpu']:8.3f} "
+          f"{figures.get('process', float('nan')):8.2f} "
           f"{figures['peak_mb']:8.0f} {figures['cpu'] / ours['cpu']:8.1f}x  {groups}", flush=True)
 
 

@@ -114,8 +114,8 @@ pub enum ClusterError {
         /// Rows of the saved run.
         n_saved: usize,
     },
-    /// The kernel asked for does not run on this machine.
-    #[error("use kernel {kernel}: this processor or operating system lacks it")]
+    /// The kernel asked for does not run on this machine or was not built.
+    #[error("use kernel {kernel}: this processor, operating system or build lacks it")]
     KernelUnavailable {
         /// What was asked for.
         kernel: crate::KernelKind,

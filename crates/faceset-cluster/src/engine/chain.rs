@@ -46,6 +46,8 @@ pub(crate) struct Outcome {
 #[derive(Debug)]
 enum List<'a> {
     Borrowed(&'a mut [Entry]),
+    /// A member's list in the source of deferred lists; not to be changed.
+    Shared(&'a [Entry]),
     Owned(Vec<Entry>),
     /// Put together from the parts when it is needed.
     Deferred,
@@ -57,6 +59,7 @@ impl List<'_> {
     fn as_slice(&self) -> &[Entry] {
         match self {
             Self::Borrowed(entries) => entries,
+            Self::Shared(entries) => entries,
             Self::Owned(entries) => entries,
             Self::Deferred => &[],
         }
@@ -66,7 +69,7 @@ impl List<'_> {
         match self {
             Self::Borrowed(entries) => entries,
             Self::Owned(entries) => entries,
-            Self::Deferred => &mut [],
+            Self::Shared(_) | Self::Deferred => &mut [],
         }
     }
 
@@ -74,6 +77,7 @@ impl List<'_> {
         match self {
             Self::Borrowed(entries) => *entries = &mut std::mem::take(entries)[..len],
             Self::Owned(entries) => entries.truncate(len),
+            Self::Shared(entries) => *entries = &entries[..len],
             Self::Deferred => {}
         }
     }
@@ -114,6 +118,8 @@ pub(super) struct Chain<'a> {
     merges: Vec<LocalMerge>,
     seen: Vec<Seen>,
     walk: u32,
+    /// Memory of [`Self::combine`].
+    combined: Vec<Combined>,
 }
 
 /// Merges everything in a component that is at least `least` similar.
@@ -168,6 +174,7 @@ impl<'a> Chain<'a> {
             merges: Vec::new(),
             seen: vec![Seen::default(); most],
             walk: 0,
+            combined: Vec::new(),
         }
     }
 
@@ -252,26 +259,22 @@ impl<'a> Chain<'a> {
         let mut list = self.take_list(top);
         let len = self.refresh(top, list.as_mut_slice());
         list.truncate(len);
-        let entries = list.as_mut_slice();
 
-        let me = self.groups[top as usize]
-            .as_ref()
-            .expect("the top of the chain is live");
-        let group = |id: u32| {
-            let group = self.groups[id as usize].as_ref();
-            group.expect("a refreshed list names live groups")
-        };
+        let me = self.group(top).expect("the top of the chain is live");
+        let live = "a refreshed list names live groups";
         let mut best = previous;
-        let mut evaluate = |entry: &mut Entry| {
-            if previous.is_some_and(|(id, _)| id == entry.id) {
-                return;
+        // What a bound must reach: below it, it can't even tie.
+        let reach = |best: Option<(u32, GridSim)>| {
+            best.map_or(self.least, |(_, s)| s.max(self.least)).value()
+        };
+        let mut least_bound = reach(best);
+        for entry in list.as_mut_slice() {
+            if f64::from(entry.bound) < least_bound
+                || previous.is_some_and(|(id, _)| id == entry.id)
+            {
+                continue;
             }
-            // Skipped only when it can't even tie.
-            let reach = best.map_or(self.least, |(_, s)| s.max(self.least));
-            if f64::from(entry.bound) < reach.value() {
-                return;
-            }
-            let other = group(entry.id);
+            let other = self.group(entry.id).expect(live);
             let similarity = me.similarity(other, self.vectors);
             debug_assert!(
                 similarity.value() <= f64::from(entry.bound),
@@ -279,20 +282,18 @@ impl<'a> Chain<'a> {
                 entry.bound
             );
             entry.bound = super::up(similarity.value());
-            let nearer = |(id, known): (u32, GridSim)| {
-                similarity > known || (similarity == known && other.first < group(id).first)
+            let is_nearer = match best {
+                None => true,
+                Some((id, known)) if similarity == known => {
+                    other.first < self.group(id).expect(live).first
+                }
+                Some((_, known)) => similarity > known,
             };
-            if best.is_none_or(nearer) {
+            if is_nearer {
                 best = Some((entry.id, similarity));
+                least_bound = reach(best);
             }
-        };
-        // The most promising first: it usually settles the others.
-        let promising =
-            (0..entries.len()).max_by(|&a, &b| entries[a].bound.total_cmp(&entries[b].bound));
-        if let Some(at) = promising {
-            evaluate(&mut entries[at]);
         }
-        entries.iter_mut().for_each(evaluate);
         self.lists[top as usize] = list;
         #[cfg(debug_assertions)]
         self.check_nearest(top, best);
@@ -327,10 +328,12 @@ impl<'a> Chain<'a> {
     }
 
     /// Brings a list up to date: live groups only, each once, none proven to be
-    /// below the rung. Returns its new length.
+    /// below the rung, and the one with the largest bound first: it usually
+    /// settles the others. Returns its new length.
     fn refresh(&mut self, top: u32, entries: &mut [Entry]) -> usize {
         self.walk += 1;
         let mut kept = 0;
+        let (mut largest, mut largest_at) = (f32::NEG_INFINITY, 0);
         for at in 0..entries.len() {
             let mut entry = entries[at];
             if entry.bound < self.least_bound {
@@ -347,6 +350,9 @@ impl<'a> Chain<'a> {
                 if seen.walk == self.walk {
                     let earlier = &mut entries[seen.at as usize].bound;
                     *earlier = earlier.max(entry.bound);
+                    if *earlier > largest {
+                        (largest, largest_at) = (*earlier, seen.at as usize);
+                    }
                     continue;
                 }
                 *seen = Seen {
@@ -354,8 +360,14 @@ impl<'a> Chain<'a> {
                     at: kept as u32,
                 };
             }
+            if entry.bound > largest {
+                (largest, largest_at) = (entry.bound, kept);
+            }
             entries[kept] = entry;
             kept += 1;
+        }
+        if kept > 0 {
+            entries.swap(0, largest_at);
         }
         kept
     }
@@ -400,6 +412,11 @@ impl<'a> Chain<'a> {
         if !matches!(list, List::Deferred) {
             return list;
         }
+        if (id as usize) < self.n_members {
+            // As it is: a member has no parts, and bringing the list up to date
+            // follows its neighbours into what they merged to.
+            return List::Owned(self.known(id).to_vec());
+        }
         let mut parts = Vec::new();
         let mut open = vec![id];
         while let Some(part) = open.pop() {
@@ -410,13 +427,15 @@ impl<'a> Chain<'a> {
             } else if let Some(made) = (part as usize).checked_sub(self.n_members) {
                 open.extend([self.merges[made].a, self.merges[made].b]);
             } else {
-                let known = self
-                    .source
-                    .map_or(&[][..], |lists| lists.list(part as usize));
-                parts.push((List::Owned(known.to_vec()), self.sizes[part as usize]));
+                parts.push((List::Shared(self.known(part)), self.sizes[part as usize]));
             }
         }
         List::Owned(self.combine(id, &parts))
+    }
+
+    /// The list that the source has for a member.
+    fn known(&self, member: u32) -> &'a [Entry] {
+        self.source.map_or(&[], |lists| lists.list(member as usize))
     }
 
     /// The list of the union of `parts` (lists and sizes): bounds are averages
@@ -428,7 +447,8 @@ impl<'a> Chain<'a> {
         let me = self.root(id);
         self.walk += 1;
         let total: u32 = parts.iter().map(|(_, size)| size).sum();
-        let mut found: Vec<Combined> = Vec::new();
+        let mut found = std::mem::take(&mut self.combined);
+        found.clear();
         for (part, (list, size)) in parts.iter().enumerate() {
             let part = part as u32;
             let weight = f64::from(*size) / f64::from(total);
@@ -468,12 +488,15 @@ impl<'a> Chain<'a> {
             }
         }
         let least = f64::from(self.least_bound);
-        let list = found.into_iter().filter_map(|combined| {
+        let mut list = Vec::with_capacity(found.len());
+        for combined in &found {
             let bound = super::up(least + combined.excess + MARGIN);
-            let id = combined.root;
-            (bound >= self.least_bound).then_some(Entry { id, bound })
-        });
-        let mut list: Vec<Entry> = list.collect();
+            if bound >= self.least_bound {
+                let id = combined.root;
+                list.push(Entry { id, bound });
+            }
+        }
+        self.combined = found;
         list.shrink_to_fit();
         list
     }

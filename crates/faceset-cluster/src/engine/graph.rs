@@ -152,34 +152,29 @@ impl RungLists {
     /// Lists of `n` groups: those of `old`, where the group at `i` is now at
     /// `now_at[i]` (`None`: gone), and `edges` that `old` does not have.
     pub(crate) fn extended(old: &Self, now_at: &[Option<u32>], n: usize, edges: &Edges) -> Self {
-        let mut count = vec![0usize; n];
+        let mut old_at = vec![None; n];
         for (i, &at) in now_at.iter().enumerate() {
             if let Some(at) = at {
-                let stays = |e: &&Entry| now_at[e.id as usize].is_some();
-                count[at as usize] = old.list(i).iter().filter(stays).count();
+                old_at[at as usize] = Some(i);
             }
         }
+        let mut n_new = vec![0u32; n];
         edges.for_each(|a, b, _| {
-            count[a as usize] += 1;
-            count[b as usize] += 1;
+            n_new[a as usize] += 1;
+            n_new[b as usize] += 1;
         });
-        let mut total = 0;
+        // First what is old, then room for what is new.
+        let mut entries = Vec::with_capacity(old.entries.len());
         let mut cursor = Vec::with_capacity(n);
-        for count in count {
-            cursor.push(total);
-            total += count;
-        }
-        let mut entries = vec![Entry::default(); total];
-        for (i, &at) in now_at.iter().enumerate() {
-            let Some(at) = at else { continue };
-            let cursor = &mut cursor[at as usize];
-            for entry in old.list(i) {
-                if let Some(id) = now_at[entry.id as usize] {
-                    let bound = entry.bound;
-                    entries[*cursor] = Entry { id, bound };
-                    *cursor += 1;
-                }
-            }
+        for (old_at, n_new) in old_at.into_iter().zip(n_new) {
+            let kept = old_at.map_or(&[][..], |i| old.list(i)).iter();
+            entries.extend(kept.filter_map(|entry| {
+                let id = now_at[entry.id as usize]?;
+                let bound = entry.bound;
+                Some(Entry { id, bound })
+            }));
+            cursor.push(entries.len());
+            entries.resize(entries.len() + n_new as usize, Entry::default());
         }
         edges.for_each(|a, b, bound| {
             entries[cursor[a as usize]] = Entry { id: b, bound };

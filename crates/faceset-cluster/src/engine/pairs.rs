@@ -28,6 +28,9 @@ const BOUND_BITS: u32 = 32 - STRIP.ilog2();
 /// Steps of a stored bound in a similarity of 1.
 const BOUND_STEPS: f64 = (1u32 << (BOUND_BITS - 2)) as f64;
 
+/// A stored bound of 2.
+const MOST_STEPS: u32 = (3.0 * BOUND_STEPS) as u32;
+
 /// A pair of groups in eight bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Edge {
@@ -40,7 +43,9 @@ impl Edge {
     fn new(row: usize, column_in_strip: usize, bound: f64) -> Self {
         // Similarities are -1 to 1 and slack is at most a few units more; a
         // bound beyond 2 says nothing and is stored as 2.
-        let steps = ((bound.min(2.0) + 1.0) * BOUND_STEPS).ceil().max(0.0) as u32;
+        // One more than the whole steps below it is above it; at 2 nothing is.
+        let whole = ((bound.min(2.0) + 1.0) * BOUND_STEPS).max(0.0) as u32;
+        let steps = (whole + 1).min(MOST_STEPS);
         Self {
             row: row as u32,
             column_and_bound: (column_in_strip as u32) << BOUND_BITS | steps,

@@ -10,6 +10,8 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx;
+#[cfg(feature = "blas")]
+mod blas;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -76,6 +78,9 @@ pub(crate) trait Kernel: std::fmt::Debug + Send + Sync {
 pub enum KernelKind {
     /// Plain Rust, every processor.
     Portable,
+    /// The system's BLAS in single precision; only in builds with the feature
+    /// `blas`.
+    Blas,
     /// Byte multiply-add of AVX2, on codes of 7 bits.
     Avx2,
     /// 256-bit byte dot products (12th generation Core, N100 and later).
@@ -90,8 +95,9 @@ pub enum KernelKind {
 
 impl KernelKind {
     /// All kinds, slowest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Portable,
+        Self::Blas,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512Vnni,
@@ -103,6 +109,7 @@ impl KernelKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::Blas => "blas",
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx-vnni",
             Self::Avx512Vnni => "avx512-vnni",
@@ -111,7 +118,7 @@ impl KernelKind {
         }
     }
 
-    /// Whether this processor (and operating system) runs it.
+    /// Whether this processor, operating system and build run it.
     pub fn is_available(self) -> bool {
         self.kernel().is_some()
     }
@@ -130,6 +137,8 @@ impl KernelKind {
     pub(crate) fn kernel(self) -> Option<&'static dyn Kernel> {
         match self {
             Self::Portable => Some(&portable::Portable),
+            #[cfg(feature = "blas")]
+            Self::Blas => Some(&blas::Blas),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx::Avx2::detect(),
             #[cfg(target_arch = "x86_64")]
@@ -160,7 +169,7 @@ impl std::str::FromStr for KernelKind {
             .find(|k| k.name() == text)
             .ok_or(ClusterError::Option {
                 name: "kernel",
-                expected: "portable, avx2, avx-vnni, avx512-vnni, neon-dot or amx",
+                expected: "portable, blas, avx2, avx-vnni, avx512-vnni, neon-dot or amx",
             })
     }
 }
