@@ -8,7 +8,7 @@ use faceset_cluster::{Clustering, LinkageOptions, average_linkage};
 use faceset_core::manifest::{CacheRef, MANIFEST_VERSION, Person, RawManifest};
 use faceset_core::{CosineDistance, SourcePath};
 use faceset_fs::{DirLock, write_json};
-use ndarray::ArrayView2;
+use ndarray::Array2;
 use serde::Serialize;
 use serde_json::json;
 
@@ -78,12 +78,12 @@ pub(crate) fn group(
     threshold: CosineDistance,
     ctx: Ctx<'_>,
 ) -> Result<Clustering, PipelineError> {
-    group_rows(cache.embeddings().view(), threshold, ctx)
+    group_rows(&cache.embeddings(), threshold, ctx)
 }
 
 /// Groups rows by average linkage.
 pub(crate) fn group_rows(
-    rows: ArrayView2<'_, f32>,
+    rows: &Array2<f32>,
     threshold: CosineDistance,
     ctx: Ctx<'_>,
 ) -> Result<Clustering, PipelineError> {
@@ -91,7 +91,12 @@ pub(crate) fn group_rows(
     if let Some(kernel) = ctx.kernel {
         options = options.with_kernel(kernel);
     }
-    Ok(average_linkage(rows, &options, ctx.progress, ctx.cancel)?)
+    Ok(average_linkage(
+        rows.view(),
+        &options,
+        ctx.progress,
+        ctx.cancel,
+    )?)
 }
 
 /// What manifests say of the cache they were made from.

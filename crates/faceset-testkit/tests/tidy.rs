@@ -41,6 +41,14 @@ const FORMATS: &[(&str, &str)] = &[
         "crates/faceset-pipeline/src/dedup.rs DUPLICATES_VERSION",
         "docs/formats/duplicates.md",
     ),
+    (
+        "crates/faceset-pipeline/src/era/file.rs ERAS_VERSION",
+        "docs/formats/eras.md",
+    ),
+    (
+        "crates/faceset-pipeline/src/era/years.rs YEARS_VERSION",
+        "docs/formats/eras.md",
+    ),
 ];
 
 /// Files that git tracks or would track.
