@@ -264,8 +264,8 @@ fn explained_share(groups: &[&YearCounts]) -> f64 {
     };
     let together: Vec<(f64, f64)> = all.concat();
     let total = spread(&together, mean(&together));
-    // Also false for NaN, the mean of no dated face.
-    if !(total > 0.0) {
+    // Without a dated face the mean is not a number.
+    if total.is_nan() || total <= 0.0 {
         return 0.0;
     }
     let within: f64 = all

@@ -11,7 +11,7 @@ use faceset_cluster::{
 use faceset_core::manifest::{CacheRef, MANIFEST_VERSION, Person, RawManifest};
 use faceset_core::{CosineDistance, SourcePath};
 use faceset_fs::{DirLock, write_json};
-use ndarray::ArrayView2;
+use ndarray::Array2;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -98,12 +98,12 @@ pub(crate) fn group(
     threshold: CosineDistance,
     ctx: Ctx<'_>,
 ) -> Result<Clustering, PipelineError> {
-    group_rows(cache.embeddings().view(), threshold, ctx)
+    group_rows(&cache.embeddings(), threshold, ctx)
 }
 
 /// Groups rows by average linkage.
 pub(crate) fn group_rows(
-    rows: ArrayView2<'_, f32>,
+    rows: &Array2<f32>,
     threshold: CosineDistance,
     ctx: Ctx<'_>,
 ) -> Result<Clustering, PipelineError> {
@@ -111,7 +111,12 @@ pub(crate) fn group_rows(
     if let Some(kernel) = ctx.kernel {
         options = options.with_kernel(kernel);
     }
-    Ok(average_linkage(rows, &options, ctx.progress, ctx.cancel)?)
+    Ok(average_linkage(
+        rows.view(),
+        &options,
+        ctx.progress,
+        ctx.cancel,
+    )?)
 }
 
 /// The groups that the options ask for, largest first, then by first face;

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::cluster::{cache_ref, group_rows};
-use crate::known::{Known, check_same_pack, known, read_top};
+use crate::known::{Known, check_same_pack, known, numbers_listed, read_top};
 use crate::matching::{Face, MATCH_THRESHOLD, NegativeMemory, decide};
 use crate::pending::{self, Pending};
 use crate::refine::{self, RefineOptions, RefineReport};
@@ -199,7 +199,15 @@ pub fn plan(
     let provenance = json!({
         "step": STEP, "marker": options.marker, "roots": options.roots, "digest": digest,
     });
-    let numbers = numbers(&registry, sets.len(), swap_ready, &provenance, options)?;
+    let mut taken = numbers_on_disk(swap_ready)?;
+    taken.extend(numbers_listed(&top));
+    // Everything before the start that was asked for counts as used.
+    taken.extend(
+        options
+            .start
+            .and_then(|s| FacesetNumber::new(s.get() - 1).ok()),
+    );
+    let numbers = numbers(&registry, sets.len(), &taken, &provenance)?;
     let mut manifest = RefineManifest {
         version: MANIFEST_VERSION,
         params: json!({
@@ -360,7 +368,7 @@ fn new_sets(
     let vectors = Vectors::new(embeddings.view())?;
     let positions: Vec<usize> = rest.iter().map(|row| *row as usize).collect();
     let part = embeddings.select(Axis(0), &positions);
-    let clustering = group_rows(part.view(), options.threshold, ctx)?;
+    let clustering = group_rows(&part, options.threshold, ctx)?;
     let gates = RefineOptions {
         outlier_threshold: options.outlier_threshold,
         gates: options.gates,
@@ -417,9 +425,8 @@ fn new_sets(
 fn numbers(
     registry: &Registry,
     n: usize,
-    swap_ready: &Path,
+    taken: &BTreeSet<FacesetNumber>,
     provenance: &Value,
-    options: &DiscoverOptions,
 ) -> Result<Vec<FacesetNumber>, PipelineError> {
     let given: Vec<FacesetNumber> = registry
         .identities()
@@ -429,20 +436,7 @@ fn numbers(
     if n > 0 && given.len() == n {
         return Ok(given);
     }
-    Ok(registry.free_numbers(n, &taken(swap_ready, options)?)?)
-}
-
-/// Numbers in use on disk, and everything before the start that was asked for.
-fn taken(
-    swap_ready: &Path,
-    options: &DiscoverOptions,
-) -> Result<BTreeSet<FacesetNumber>, PipelineError> {
-    let mut taken = numbers_on_disk(swap_ready)?;
-    let before = options
-        .start
-        .and_then(|s| FacesetNumber::new(s.get() - 1).ok());
-    taken.extend(before);
-    Ok(taken)
+    Ok(registry.free_numbers(n, taken)?)
 }
 
 fn plan_export(

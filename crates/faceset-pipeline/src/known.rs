@@ -67,12 +67,24 @@ fn canonical_sets(top: &Map<String, Value>) -> impl Iterator<Item = (FacesetNumb
     })
 }
 
+/// Numbers that a top manifest names: of sets, and those that are reserved.
+pub(crate) fn numbers_listed(top: &Map<String, Value>) -> BTreeSet<FacesetNumber> {
+    ["facesets", "reserved"]
+        .iter()
+        .filter_map(|key| top.get(*key)?.as_array())
+        .flatten()
+        .filter_map(|entry| canonical_faceset_number(entry.get("name")?.as_str()?))
+        .collect()
+}
+
 /// Embeddings of one person, by face, and how many faces no cache has.
 #[derive(Debug, Default)]
 pub(crate) struct PersonFaces<'c> {
     pub(crate) embeddings: BTreeMap<(ContentHash, [i32; 4]), &'c [f32]>,
     pub(crate) keys: Vec<FaceKey>,
-    pub(crate) n_missing: usize,
+    missing: BTreeSet<(ContentHash, [i32; 4])>,
+    /// Entries without a content hash, and photos, that no cache knows.
+    n_unknown: usize,
 }
 
 impl<'c> PersonFaces<'c> {
@@ -86,8 +98,15 @@ impl<'c> PersonFaces<'c> {
                 self.embeddings.insert(id, &file.faces()[at].embedding);
                 self.keys.push(file.key(&file.faces()[at]));
             }
-            None => self.n_missing += 1,
+            None => {
+                self.missing.insert(id);
+            }
         }
+    }
+
+    /// Known faces (or photos, where only those are listed) that no cache has.
+    pub(crate) fn n_missing(&self) -> usize {
+        self.missing.len() + self.n_unknown
     }
 
     /// The faces that a set's manifest names, or, when it names photos only,
@@ -103,7 +122,7 @@ impl<'c> PersonFaces<'c> {
                 self.add(&key, caches);
             } else if face.get("bbox").is_some() || face.get("key").is_some() {
                 n_named += 1;
-                self.n_missing += 1;
+                self.n_unknown += 1;
             }
         }
         if n_named > 0 {
@@ -119,7 +138,7 @@ impl<'c> PersonFaces<'c> {
                 continue;
             };
             let Some(file) = caches.iter().find_map(|c| c.resolve(&path)) else {
-                self.n_missing += 1;
+                self.n_unknown += 1;
                 continue;
             };
             if seen.insert(file.sha256) {
@@ -189,9 +208,9 @@ pub fn known(
                 number: Some(number),
                 looks: vec![look],
             }),
-            None if faces.n_missing > 0 => known.notes.push(format!(
+            None if faces.n_missing() > 0 => known.notes.push(format!(
                 "{name} can't be recognised: none of its {} faces is in the caches given; name the cache that holds them as well",
-                faces.n_missing
+                faces.n_missing()
             )),
             // A reserved number: nobody to recognise.
             None => {}

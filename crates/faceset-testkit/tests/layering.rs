@@ -40,6 +40,7 @@ const LAYERS: &[(&str, Uses)] = &[
         "faceset-identity",
         Only(&["faceset-core", "faceset-fs", "faceset-cluster"]),
     ),
+    ("faceset-era", Only(&["faceset-core", "faceset-cluster"])),
     (
         "faceset-export",
         Only(&["faceset-core", "faceset-fs", "faceset-quality"]),

@@ -68,6 +68,12 @@ const FORMATS: &[(&str, &str)] = &[
     (
         "crates/faceset-queue/src/users.rs USERS_VERSION",
         "docs/formats/queue.md",
+        "crates/faceset-pipeline/src/era/file.rs ERAS_VERSION",
+        "docs/formats/eras.md",
+    ),
+    (
+        "crates/faceset-pipeline/src/era/years.rs YEARS_VERSION",
+        "docs/formats/eras.md",
     ),
 ];
 

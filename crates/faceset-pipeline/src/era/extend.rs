@@ -11,7 +11,7 @@ use super::EraOptions;
 use super::file::{EraEntry, EraFace, EraFile, PersonEras};
 use super::person::{Counts, recover, seed};
 use super::probe::distinct_photos;
-use super::sets::{EraPlan, plan_sets};
+use super::sets::{EraPlan, Sources, plan_sets};
 use super::split::former;
 use super::years::{YearReport, years, years_path};
 use crate::{Ctx, PipelineError, matching};
@@ -135,9 +135,13 @@ pub fn plan(
         era.sort_faces();
     }
     let old_names = former(&file, &seed);
-    plan_sets(
-        report, person, old_names, &seed, cache, &dates, options, ctx,
-    )
+    let from = Sources {
+        seed: &seed,
+        cache,
+        dates: &dates,
+        options,
+    };
+    plan_sets(report, person, old_names, &from, ctx)
 }
 
 /// The anchors whose faces the cache still has, and which era each is of. An era

@@ -70,20 +70,20 @@ pub(crate) fn seed(
             "{} has no face in {} ({} are known of them): name the cache that their set was made from",
             number.folder_name(),
             options.cache.display(),
-            faces.n_missing
+            faces.n_missing()
         )));
     };
-    if faces.n_missing > 0 {
+    if faces.n_missing() > 0 {
         ctx.progress.note(&format!(
             "{} of the faces of {} are not in the cache",
-            faces.n_missing,
+            faces.n_missing(),
             number.folder_name()
         ));
     }
     Ok(Seed {
         label: registry.name_of(number).map(str::to_owned),
         number,
-        n_missing: faces.n_missing,
+        n_missing: faces.n_missing(),
         faces: faces.keys,
         centroid: look.centroid,
         registry,

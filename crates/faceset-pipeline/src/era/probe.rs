@@ -44,7 +44,8 @@ pub fn probe(
 ) -> Result<EraProbe, PipelineError> {
     let seed = seed(cache, options, ctx)?;
     let rows: Vec<FaceRow<'_>> = cache.faces().collect();
-    let ids: std::collections::BTreeSet<_> = seed.faces.iter().map(|k| k.id()).collect();
+    let ids: std::collections::BTreeSet<_> =
+        seed.faces.iter().map(faceset_core::FaceKey::id).collect();
     let own: Vec<&FaceRow<'_>> = rows
         .iter()
         .filter(|r| ids.contains(&r.key().id()))

@@ -50,17 +50,29 @@ pub struct EraPlan<R> {
     pub export: ExportPlan,
 }
 
+/// What sets of eras are planned from.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) seed: &'a Seed,
+    pub(crate) cache: &'a Cache,
+    pub(crate) dates: &'a Years,
+    pub(crate) options: &'a EraOptions,
+}
+
 /// Plans the export of a person's eras. `old` names sets of an earlier split.
 pub(crate) fn plan_sets<R>(
     report: R,
     person: PersonEras,
     old: BTreeSet<String>,
-    seed: &Seed,
-    cache: &Cache,
-    dates: &Years,
-    options: &EraOptions,
+    from: &Sources<'_>,
     ctx: Ctx<'_>,
 ) -> Result<EraPlan<R>, PipelineError> {
+    let Sources {
+        seed,
+        cache,
+        dates,
+        options,
+    } = *from;
     let sets: Vec<RefinedSet> = person
         .eras
         .iter()

@@ -13,7 +13,7 @@ use super::EraOptions;
 use super::file::{EraEntry, EraFace, EraFile, PersonEras};
 use super::person::{Counts, Seed, recover, seed};
 use super::probe::distinct_photos;
-use super::sets::{EraPlan, plan_sets};
+use super::sets::{EraPlan, Sources, plan_sets};
 use super::years::{YearReport, Years, years, years_path};
 use crate::{Ctx, PipelineError, matching};
 
@@ -107,7 +107,13 @@ pub fn plan(
         retiring: Vec::new(),
     };
     let old = former(&file, &seed);
-    let mut plan = plan_sets(report, person, old, &seed, cache, &dates, options, ctx)?;
+    let from = Sources {
+        seed: &seed,
+        cache,
+        dates: &dates,
+        options,
+    };
+    let mut plan = plan_sets(report, person, old, &from, ctx)?;
     plan.report.thin = plan.lines.iter().filter(|l| l.thin).count();
     plan.report.eras = plan.lines.len() - plan.report.thin;
     Ok(plan)

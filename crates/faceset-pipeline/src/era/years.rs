@@ -96,7 +96,7 @@ impl YearReport {
             + self.future
             + self.garbled
             + self.unreadable;
-        let mut text = format!(
+        let text = format!(
             "{} of {total} photos have a believable date; {} have none, {} are dated before {}, \
              {} in the future, {} are garbled, {} could not be read",
             self.dated,
@@ -107,13 +107,13 @@ impl YearReport {
             self.garbled,
             self.unreadable,
         );
-        if self.changed > 0 {
-            text.push_str(&format!(
-                "; {} changed since they were embedded, their new dates count (embed again to see their faces as they are now)",
-                self.changed
-            ));
+        if self.changed == 0 {
+            return text;
         }
-        text
+        format!(
+            "{text}; {} changed since they were embedded, their new dates count (embed again to see their faces as they are now)",
+            self.changed
+        )
     }
 }
 
