@@ -52,6 +52,7 @@ const LAYERS: &[(&str, Uses)] = &[
             "faceset-fs",
             "faceset-cache",
             "faceset-media",
+            "faceset-queue",
             "immich-client",
         ]),
     ),

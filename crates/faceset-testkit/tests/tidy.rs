@@ -61,6 +61,10 @@ const FORMATS: &[(&str, &str)] = &[
         "crates/faceset-queue/src/users.rs USERS_VERSION",
         "docs/formats/queue.md",
     ),
+    (
+        "crates/faceset-staging/src/chain/record.rs CHAIN_VERSION",
+        "docs/immich.md",
+    ),
 ];
 
 /// Files that git tracks or would track.
