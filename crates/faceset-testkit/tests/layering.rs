@@ -53,6 +53,7 @@ const LAYERS: &[(&str, Uses)] = &[
             "faceset-fs",
             "faceset-cache",
             "faceset-media",
+            "faceset-queue",
             "immich-client",
         ]),
     ),

@@ -75,6 +75,10 @@ const FORMATS: &[(&str, &str)] = &[
         "crates/faceset-pipeline/src/era/years.rs YEARS_VERSION",
         "docs/formats/eras.md",
     ),
+    (
+        "crates/faceset-staging/src/chain/record.rs CHAIN_VERSION",
+        "docs/immich.md",
+    ),
 ];
 
 /// Files that git tracks or would track.

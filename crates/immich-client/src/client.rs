@@ -83,6 +83,7 @@ pub(crate) struct Counters {
     pub(crate) sent: AtomicU64,
     pub(crate) retried: AtomicU64,
     pub(crate) failed: AtomicU64,
+    pub(crate) distressed: AtomicU64,
     pub(crate) media_bytes: AtomicU64,
 }
 
@@ -95,6 +96,9 @@ pub struct ClientStats {
     pub n_retried: u64,
     /// Calls that failed for good.
     pub n_failed: u64,
+    /// Attempts that met an outage or were refused for their number, repeated or not:
+    /// what somebody who sends fewer requests at once wants to see.
+    pub n_distressed: u64,
     /// Bytes of originals and previews received.
     pub media_bytes: u64,
 }
@@ -163,6 +167,7 @@ impl Client {
             n_sent: read(&counters.sent),
             n_retried: read(&counters.retried),
             n_failed: read(&counters.failed),
+            n_distressed: read(&counters.distressed),
             media_bytes: read(&counters.media_bytes),
         }
     }

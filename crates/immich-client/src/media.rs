@@ -103,6 +103,9 @@ pub struct Downloaded {
     pub sha256: [u8; 32],
     /// Like `image/jpeg`; empty when the server did not say.
     pub content_type: String,
+    /// Path and query that answered in the end: a full-size picture is redirected to the
+    /// original, or to the preview where the server has no larger one.
+    pub served: String,
 }
 
 /// Takes the bytes of a download. Writes are made on the runtime's threads: give it
@@ -144,6 +147,7 @@ pub struct MediaStream {
     client: Client,
     label: String,
     content_type: String,
+    served: String,
     length: Option<u64>,
     n_bytes: u64,
     sha1: Sha1,
@@ -215,7 +219,12 @@ impl Client {
                 what: "expected a file, found a web page".to_owned(),
             });
         }
+        let url = response.url();
         Ok(MediaStream {
+            served: match url.query() {
+                Some(query) => format!("{}?{query}", url.path()),
+                None => url.path().to_owned(),
+            },
             length: response.content_length(),
             client: self.clone(),
             label: call.label.clone(),
@@ -300,6 +309,7 @@ impl MediaStream {
             sha1,
             sha256: self.sha256.finalize().into(),
             content_type: self.content_type,
+            served: self.served,
         })
     }
 }

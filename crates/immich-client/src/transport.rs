@@ -363,6 +363,9 @@ impl Attempts<'_> {
         let inner = &self.client.0;
         let policy = &inner.options.retry;
         let retry = self.n_sent;
+        if matches!(error, Error::Outage { .. }) {
+            inner.counters.distressed.fetch_add(1, Ordering::Relaxed);
+        }
         let mut wait = policy.delay(retry, inner.jitter.next_unit());
         let mut allowed = retry <= error.worthwhile_retries(policy.max_retries)
             && (self.repeat == Repeat::Safe || error.was_not_received());

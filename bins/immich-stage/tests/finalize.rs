@@ -1,0 +1,316 @@
+//! The chain with stand-in programs: `sh` scripts that copy, print, fail, pause.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
+#![cfg(unix)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use faceset_queue::{PortablePath, QueueDir, QueueItem, RootId, StageStatus, StateRow};
+
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+/// A staged library of one photo, and a chain of three steps that count how often they run.
+fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = QueueDir::new(dir.path().join("work/immich/anna"));
+    let mut items = queue.append_items().unwrap();
+    items.append(&item("a.jpg", "1")).unwrap();
+    items.sync().unwrap();
+    let mut states = queue.append_state().unwrap();
+    for (id, status) in [
+        ("1", StageStatus::Staged),
+        ("2", StageStatus::NoFace),
+        ("3", StageStatus::SmallFace),
+        ("4", StageStatus::DupCanonical),
+        ("5", StageStatus::DownloadError),
+    ] {
+        states.append(&state(id, status)).unwrap();
+    }
+    states.sync().unwrap();
+    let bench = Bench { dir };
+    bench.write_chain("true");
+    bench
+}
+
+fn item(rel: &str, id: &str) -> QueueItem {
+    QueueItem {
+        root: RootId::make("anna"),
+        rel: PortablePath::new(rel).unwrap(),
+        sha256: faceset_core::hash_bytes(rel.as_bytes()),
+        sha1: None,
+        size: 2_500_000,
+        asset_id: id.to_owned(),
+        owner_id: String::new(),
+        original_path: String::new(),
+        taken_at: None,
+        width: 0,
+        height: 0,
+        rendered: None,
+    }
+}
+
+fn state(id: &str, status: StageStatus) -> StateRow {
+    StateRow {
+        asset_id: id.to_owned(),
+        status,
+        checksum: None,
+        n_faces: 0,
+        max_short: None,
+        root: None,
+        rel: None,
+        reason: None,
+        ts: String::new(),
+    }
+}
+
+const DISCOVERY: &str = r#"{"report":{"covered":8,"raw_clusters":5,"candidates":2,"hits":[{"name":"faceset_007","n_new":3}]},"export":{"sets":[{"n_exported":9},{"n_exported":0}]}}"#;
+
+impl Bench {
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// `trouble` is what the middle program does before its work.
+    fn write_chain(&self, trouble: &str) {
+        let chain = format!(
+            r#"
+version = 1
+user = "anna"
+[names]
+mine = "{{queue}}/faces.txt"
+collection = "all-faces.txt"
+sets = "sets"
+[[step]]
+name = "embed"
+run = ["sh", "-c", "echo embed >> ran; echo reading >&2; cat $0/queue.items.jsonl > $1", "{{queue}}", "{{mine}}"]
+reads = ["{{queue}}/queue.items.jsonl"]
+makes = ["{{mine}}"]
+[[step]]
+name = "merge"
+run = ["sh", "-c", "{trouble}; echo merge >> ran; cat $1 $2 > $0", "{{new}}", "{{mine}}", "{{root}}/{{collection}}"]
+reads = ["{{mine}}"]
+replaces = "{{collection}}"
+[[step]]
+name = "discover"
+run = ["sh", "-c", "echo discover >> ran; echo '{DISCOVERY}'"]
+reads = ["{{collection}}"]
+"#
+        );
+        // The JSON's braces are no names.
+        let chain = chain.replace(
+            DISCOVERY,
+            &DISCOVERY.replace('{', "{{").replace('"', "\\\""),
+        );
+        let chain = chain.replace(", \"{root}/{collection}\"]", ", \"{collection|if-there}\"]");
+        fs::write(self.path("chain.toml"), chain).unwrap();
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_immich-stage"));
+        command
+            .arg("finalize")
+            .arg(self.path("chain.toml"))
+            .args(["--progress", "never"]);
+        command
+    }
+
+    fn run(&self, more: &[&str]) -> Output {
+        self.command().args(more).output().unwrap()
+    }
+
+    fn ran(&self) -> String {
+        fs::read_to_string(self.path("ran"))
+            .unwrap_or_default()
+            .replace('\n', " ")
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn each_step_runs_once_and_again_only_when_what_it_reads_has_changed() {
+    let b = bench();
+    let first = b.run(&[]);
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first));
+    assert_eq!(b.ran(), "embed merge discover ");
+    let again = b.run(&[]);
+    assert_eq!(again.status.code(), Some(0));
+    assert_eq!(b.ran(), "embed merge discover ");
+    assert!(
+        text(&again).contains("embed: done before"),
+        "{}",
+        text(&again)
+    );
+
+    let queue = QueueDir::new(b.path("work/immich/anna"));
+    let mut items = queue.append_items().unwrap();
+    items.append(&item("b.jpg", "9")).unwrap();
+    items.sync().unwrap();
+    drop(items);
+    let plan = b.run(&["--dry-run"]);
+    let words = text(&plan);
+    assert!(words.contains("queue.items.jsonl has changed"), "{words}");
+    assert!(words.contains("embed runs before it"), "{words}");
+    assert_eq!(b.ran(), "embed merge discover ", "a plan runs nothing");
+    b.run(&[]);
+    assert_eq!(b.ran(), "embed merge discover embed merge discover ");
+    assert!(
+        b.path("all-faces.txt.before").exists(),
+        "the file before is kept"
+    );
+    fs::remove_file(b.path("work/immich/anna/faces.txt")).unwrap();
+    b.run(&[]);
+    // Made again as it was: what follows has nothing to do.
+    assert_eq!(b.ran(), "embed merge discover embed merge discover embed ");
+}
+
+#[test]
+fn the_report_goes_from_assets_to_sets() {
+    let b = bench();
+    fs::create_dir(b.path("sets")).unwrap();
+    let output = b.run(&["--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let numbers = &json["report"]["numbers"];
+    for (name, expected) in [
+        ("seen", 5),
+        ("staged", 1),
+        ("staged_bytes", 2_500_000),
+        ("dup_canonical", 1),
+        ("no_face", 1),
+        ("small_face", 1),
+        ("failed", 1),
+        ("matched", 8),
+        ("raw_clusters", 5),
+        ("candidates", 2),
+        ("new_sets", 1),
+    ] {
+        assert_eq!(numbers[name], expected, "{name} in {numbers}");
+    }
+    let words = text(&b.run(&[]));
+    for expected in [
+        "5 assets decided on",
+        "(2.5 MB)",
+        "1 new sets",
+        "next:",
+        "sort-faces extend",
+    ] {
+        assert!(words.contains(expected), "{expected} in {words}");
+    }
+}
+
+#[test]
+fn a_failed_step_stops_the_chain_and_names_itself() {
+    let b = bench();
+    b.write_chain("echo no room >&2; exit 1");
+    let output = b.run(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    let words = text(&output);
+    assert!(
+        words.contains("merge: failed") && words.contains("no room"),
+        "{words}"
+    );
+    assert_eq!(b.ran(), "embed ");
+    b.write_chain("true");
+    assert_eq!(b.run(&[]).status.code(), Some(0));
+    assert_eq!(
+        b.ran(),
+        "embed merge discover ",
+        "what succeeded is not done again"
+    );
+}
+
+#[test]
+fn pauses_and_missing_programs_have_their_codes() {
+    let b = bench();
+    b.write_chain("exit 2");
+    assert_eq!(b.run(&[]).status.code(), Some(2));
+    b.write_chain("exit 130");
+    assert_eq!(b.run(&[]).status.code(), Some(130));
+    let chain = fs::read_to_string(b.path("chain.toml")).unwrap();
+    fs::write(
+        b.path("chain.toml"),
+        chain.replace("\"sh\"", "\"no-such-program\""),
+    )
+    .unwrap();
+    let output = b.run(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("no-such-program cannot be started"));
+}
+
+#[test]
+fn one_log_holds_what_all_programs_said() {
+    let b = bench();
+    b.run(&[]);
+    let logs: Vec<PathBuf> = fs::read_dir(b.path("work/logs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(logs.len(), 1, "{logs:?}");
+    let log = fs::read_to_string(&logs[0]).unwrap();
+    assert!(log.contains("embed: reading"), "{log}");
+    assert!(log.contains("merge: sh -c"), "{log}");
+}
+
+#[test]
+fn a_broken_configuration_is_refused_with_its_path() {
+    let b = bench();
+    fs::write(b.path("chain.toml"), "version = 9\nuser = \"anna\"").unwrap();
+    let output = b.run(&[]);
+    assert_eq!(output.status.code(), Some(1));
+    let words = text(&output);
+    assert!(
+        words.contains("chain.toml") && words.contains("version 9"),
+        "{words}"
+    );
+    let shown = Command::new(env!("CARGO_BIN_EXE_immich-stage"))
+        .args(["finalize", "--print-config"])
+        .output()
+        .unwrap();
+    assert!(text(&shown).contains("[[step]]"));
+}
+
+/// Waits until a file is there; a program that never writes it fails the test.
+fn wait_for(path: &Path) {
+    let began = Instant::now();
+    while !path.exists() {
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "{} never came",
+            path.display()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn two_chains_on_one_library_do_not_meet() {
+    let b = bench();
+    b.write_chain("touch here; while [ ! -e go ]; do sleep 0.02; done");
+    let mut first = b
+        .command()
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(&b.path("here"));
+    let second = b.run(&[]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(
+        text(&second).contains("in use by another run"),
+        "{}",
+        text(&second)
+    );
+    fs::write(b.path("go"), "").unwrap();
+    assert!(first.wait().unwrap().success());
+    assert_eq!(b.ran(), "embed merge discover ");
+}

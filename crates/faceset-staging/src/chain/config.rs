@@ -1,0 +1,357 @@
+//! The chain's configuration: a small TOML file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use faceset_queue::posix_to_windows;
+use serde::Deserialize;
+
+use crate::StagingError;
+use crate::options::Places;
+
+/// Version of the configuration that this build reads up to.
+const CONFIG_VERSION: u32 = 1;
+/// How deep names may stand for texts with names in them.
+const MAX_DEPTH: usize = 8;
+
+/// A configuration to begin with, as `finalize --print-config` shows it.
+pub const STARTING_POINT: &str = include_str!("starting_point.toml");
+
+/// As it stands in the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    root: Option<PathBuf>,
+    user: String,
+    windows_root: Option<String>,
+    #[serde(default)]
+    names: BTreeMap<String, String>,
+    #[serde(rename = "step", default)]
+    steps: Vec<FileStep>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileStep {
+    name: String,
+    run: Vec<String>,
+    #[serde(default)]
+    reads: Vec<String>,
+    #[serde(default)]
+    makes: Vec<String>,
+    replaces: Option<String>,
+}
+
+/// A checked configuration with every name filled in.
+#[derive(Debug, Clone)]
+pub struct ChainConfig {
+    /// The folder that was given to staging.
+    pub root: PathBuf,
+    /// The staged library.
+    pub places: Places,
+    /// Its user's label.
+    pub label: String,
+    /// The cache of the library's faces, by the name `cache`; the report reads it.
+    pub cache: Option<PathBuf>,
+    /// The swap-ready folder, by the name `sets`; the report reads it.
+    pub sets: Option<PathBuf>,
+    /// Where programs start.
+    pub folder: PathBuf,
+    /// In order.
+    pub steps: Vec<Step>,
+}
+
+/// One program of the chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// For people and for the record of what is done; unique.
+    pub name: String,
+    /// Program and arguments.
+    pub command: Vec<Word>,
+    /// Files and folders that decide whether it has to run again.
+    pub reads: Vec<PathBuf>,
+    /// Files and folders that exist when it is done.
+    pub makes: Vec<PathBuf>,
+    /// A file that the program writes under a new name, `{new}` in its command, and that
+    /// replaces the old one when the program succeeded.
+    pub replaces: Option<PathBuf>,
+}
+
+/// One word of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// As the program gets it.
+    pub text: String,
+    /// A path, left out while nothing is there.
+    pub if_there: bool,
+}
+
+impl Step {
+    /// The command line as it would be run now.
+    pub fn line(&self) -> Vec<String> {
+        let words = self.command.iter();
+        words
+            .filter(|word| !word.if_there || Path::new(&word.text).exists())
+            .map(|word| word.text.clone())
+            .collect()
+    }
+}
+
+impl ChainConfig {
+    /// Reads a configuration. Relative paths in it are below its own folder.
+    ///
+    /// # Errors
+    /// [`StagingError::Config`] names what is wrong; [`StagingError::Io`] when it cannot be
+    /// read.
+    pub fn read(path: &Path) -> Result<Self, StagingError> {
+        let text = std::fs::read_to_string(path).map_err(|source| StagingError::Io {
+            action: "read",
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let folder = std::path::absolute(path)
+            .ok()
+            .and_then(|path| path.parent().map(Path::to_path_buf))
+            .unwrap_or_default();
+        Self::parse(&text, &folder).map_err(|what| StagingError::Config {
+            path: path.to_path_buf(),
+            what,
+        })
+    }
+
+    fn parse(text: &str, folder: &Path) -> Result<Self, String> {
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+        // The version first: a newer file may have words that this build does not know.
+        let version = toml::from_str::<toml::Table>(text)
+            .map_err(|error| error.to_string())?
+            .get("version")
+            .and_then(toml::Value::as_integer);
+        if version.is_some_and(|version| version > i64::from(CONFIG_VERSION)) {
+            return Err(format!(
+                "it has version {}; this build reads up to {CONFIG_VERSION}",
+                version.unwrap_or_default()
+            ));
+        }
+        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+        if file.version == 0 {
+            return Err("version 0 does not exist; expected 1".to_owned());
+        }
+        let root = folder.join(file.root.clone().unwrap_or_default());
+        let places = Places::new(&root, file.windows_root.as_deref(), &file.user)
+            .map_err(|error| format!("{error}"))?;
+        let names = names(&file, &root, &places);
+        let fill = |text: &str| fill(text, &names, MAX_DEPTH);
+        let path = |text: &String| fill(text).map(|text| folder.join(text));
+        let mut steps: Vec<Step> = Vec::new();
+        for step in &file.steps {
+            let within = |what: String| format!("step {:?}: {what}", step.name);
+            if step.run.is_empty() || step.run[0].is_empty() {
+                return Err(within("`run` names no program".to_owned()));
+            }
+            if step.name.is_empty() || steps.iter().any(|other| other.name == step.name) {
+                return Err(within("steps need names of their own".to_owned()));
+            }
+            let paths = |list: &[String]| list.iter().map(path).collect::<Result<Vec<_>, _>>();
+            let replaces = step
+                .replaces
+                .as_ref()
+                .map(path)
+                .transpose()
+                .map_err(within)?;
+            let mut own = names.clone();
+            if let Some(old) = &replaces {
+                own.insert("new".to_owned(), new_name(old).display().to_string());
+            }
+            let word = |text: &String| {
+                let plain = text.replace("|if-there}", "}");
+                Ok(Word {
+                    if_there: plain != *text,
+                    text: self::fill(&plain, &own, MAX_DEPTH)?,
+                })
+            };
+            let command: Result<Vec<Word>, String> = step.run.iter().map(word).collect();
+            let command = command.map_err(within)?;
+            if replaces.is_some() && !step.run.iter().any(|word| word.contains("{new")) {
+                return Err(within("`replaces` needs {new} in `run`".to_owned()));
+            }
+            steps.push(Step {
+                name: step.name.clone(),
+                command,
+                reads: paths(&step.reads).map_err(within)?,
+                makes: paths(&step.makes).map_err(within)?,
+                replaces,
+            });
+        }
+        let known = |name: &str| {
+            names
+                .contains_key(name)
+                .then(|| path(&format!("{{{name}}}")))
+        };
+        Ok(Self {
+            cache: known("cache").transpose()?,
+            sets: known("sets").transpose()?,
+            label: file.user,
+            root,
+            folder: folder.to_path_buf(),
+            places,
+            steps,
+        })
+    }
+}
+
+/// Where a step writes a file that will replace `old`: beside it, so that a rename is
+/// enough.
+pub(crate) fn new_name(old: &Path) -> PathBuf {
+    let stem = old.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match old.extension() {
+        Some(extension) => format!("{stem}.new.{}", extension.to_string_lossy()),
+        None => format!("{stem}.new"),
+    };
+    old.with_file_name(name)
+}
+
+fn names(file: &File, root: &Path, places: &Places) -> BTreeMap<String, String> {
+    let mut names = file.names.clone();
+    let mut own = |name: &str, value: String| {
+        names.insert(name.to_owned(), value);
+    };
+    own("root", root.display().to_string());
+    own("user", file.user.clone());
+    own("photos", places.photos.display().to_string());
+    own("queue", places.queue.folder().display().to_string());
+    names
+}
+
+/// Replaces `{name}` by its text, and `{name|win}` by what Windows calls that path; `{{` is
+/// a brace.
+fn fill(text: &str, names: &BTreeMap<String, String>, depth: usize) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('{') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('{') {
+            out.push('{');
+            rest = after;
+            continue;
+        }
+        let (inner, after) = rest
+            .split_once('}')
+            .ok_or_else(|| format!("{text:?} has a {{ without its }}"))?;
+        rest = after;
+        let (name, windows) = match inner.split_once('|') {
+            None => (inner, false),
+            Some((name, "win")) => (name, true),
+            Some((_, filter)) => {
+                return Err(format!(
+                    "{text:?}: {filter:?} is unknown; known are `win` and `if-there`"
+                ));
+            }
+        };
+        let value = names.get(name).ok_or_else(|| {
+            let known: Vec<&str> = names.keys().map(String::as_str).collect();
+            format!(
+                "{text:?}: the name {name:?} is unknown; known are {}",
+                known.join(", ")
+            )
+        })?;
+        if depth == 0 {
+            return Err(format!("{text:?}: names stand for each other in a circle"));
+        }
+        let value = fill(value, names, depth - 1)?;
+        out.push_str(&if windows {
+            posix_to_windows(&value).map_err(|why| why.to_string())?
+        } else {
+            value
+        });
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ChainConfig, String> {
+        ChainConfig::parse(text, Path::new("/mnt/d/faces"))
+    }
+
+    #[test]
+    fn the_starting_point_is_valid_and_has_the_chain() {
+        let config = parse(STARTING_POINT).unwrap();
+        let names: Vec<&str> = config.steps.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["embed", "merge", "discover"]);
+        assert!(config.cache.is_some() && config.sets.is_some());
+        let merge = &config.steps[1];
+        let new = merge.replaces.as_ref().map(|old| new_name(old)).unwrap();
+        assert!(
+            merge.line().contains(&new.display().to_string()),
+            "{merge:?}"
+        );
+    }
+
+    #[test]
+    fn names_stand_for_paths_on_either_system() {
+        let config = parse(
+            r#"
+            version = 1
+            user = "anna"
+            [names]
+            cache = "{queue}/faces.npz"
+            [[step]]
+            name = "embed"
+            run = ["worker.exe", "{queue|win}", "--out={cache}", "{{literal}"]
+            reads = ["{queue}/queue.items.jsonl", "extra.txt"]
+            "#,
+        )
+        .unwrap();
+        let step = &config.steps[0];
+        assert_eq!(
+            step.line(),
+            [
+                "worker.exe",
+                "D:\\faces\\work\\immich\\anna",
+                "--out=/mnt/d/faces/work/immich/anna/faces.npz",
+                "{literal}"
+            ]
+        );
+        assert_eq!(step.reads[1], Path::new("/mnt/d/faces/extra.txt"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let step = |body: &str| {
+            format!(
+                "version = 1\nuser = \"a\"\n[names]\nx = \"{{y}}\"\ny = \"{{x}}\"\n[[step]]\nname = \"s\"\n{body}"
+            )
+        };
+        for (body, word) in [
+            ("run = []", "no program"),
+            ("run = [\"a\", \"{nobody}\"]", "nobody"),
+            ("run = [\"a\", \"{x}\"]", "circle"),
+            ("run = [\"a\", \"{root|mac}\"]", "mac"),
+            ("run = [\"a\", \"{root\"]", "without its }"),
+            ("run = [\"a\"]\nreplaces = \"b\"", "{new}"),
+            ("run = [\"a\"]\nruns = 2", "runs"),
+            (
+                "run = [\"a\"]\n[[step]]\nname = \"s\"\nrun = [\"b\"]",
+                "names of their own",
+            ),
+        ] {
+            let error = parse(&step(body)).unwrap_err();
+            assert!(error.contains(word), "{body}: {error}");
+        }
+        assert!(
+            parse("version = 2\nuser = \"a\"\nnovel = 1")
+                .unwrap_err()
+                .contains("version 2")
+        );
+        assert!(
+            parse("version = 1\nuser = \"a/b\"")
+                .unwrap_err()
+                .contains("label")
+        );
+    }
+}

@@ -1,0 +1,306 @@
+//! Runs the steps that have to run: a child program each, its words into the one log, its
+//! report kept.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use faceset_core::{CancelToken, Progress};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::StagingError;
+use crate::chain::config::{ChainConfig, Step, new_name};
+use crate::chain::plan::{Why, configured, reads, shown, why};
+use crate::chain::record::{self, Done};
+
+/// Exit code of a program that paused because its other side is away.
+const PAUSED: i32 = 2;
+/// Exit code of a program that was interrupted.
+const INTERRUPTED: i32 = 130;
+/// How often a running program is looked at.
+const POLL: Duration = Duration::from_millis(50);
+/// How long an interrupted program has to come to a safe point. Ctrl-C reaches it too.
+const GRACE: Duration = Duration::from_secs(30);
+/// Longest report of a program that is kept, in bytes.
+const MAX_REPORT: u64 = 16 << 20;
+/// Last words of a failed program in the error.
+const LAST_WORDS: usize = 5;
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepEnd {
+    /// It was done already.
+    Skipped,
+    /// It ran and succeeded.
+    Ran {
+        /// How long it took.
+        seconds: f64,
+    },
+    /// It paused: run the chain again later.
+    Paused,
+    /// It was interrupted.
+    Interrupted,
+    /// It failed.
+    Failed {
+        /// What it said last, or why it could not be started.
+        reason: String,
+    },
+}
+
+/// How the chain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChainEnd {
+    /// Every step is done.
+    Done,
+    /// A step paused because its other side is away; the same command goes on.
+    Paused,
+    /// Somebody asked to stop; the same command goes on.
+    Interrupted,
+    /// A step failed; the steps after it did not run.
+    Failed,
+}
+
+/// What a run of the chain did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChainOutcome {
+    /// Each step that had its turn.
+    pub steps: Vec<(String, StepEnd)>,
+    /// What the programs reported, by step; of skipped ones when they last ran.
+    pub reports: BTreeMap<String, Value>,
+    /// How it ended.
+    pub end: ChainEnd,
+}
+
+/// Runs the chain. Each step is looked at when its turn comes; what succeeded is recorded
+/// at once, so that the same call goes on after any end.
+///
+/// # Errors
+/// For files of ours that cannot be read or written, and when another run works on the
+/// same chain. A program that fails is no error but [`ChainEnd::Failed`].
+pub fn run_chain(
+    config: &ChainConfig,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+    holder: &str,
+) -> Result<ChainOutcome, StagingError> {
+    let queue = config.places.queue.folder();
+    let _lock = faceset_fs::LockFile::acquire(&queue.join("chain.lock"), holder)?;
+    let mut record = record::read(queue)?;
+    let mut outcome = ChainOutcome {
+        steps: Vec::new(),
+        reports: BTreeMap::new(),
+        end: ChainEnd::Done,
+    };
+    for step in &config.steps {
+        let why = why(step, record.steps.get(&step.name))?;
+        let end = if why == Why::Done {
+            progress.note(&format!("{}: done already", step.name));
+            StepEnd::Skipped
+        } else {
+            let line = shown(&step.line());
+            progress.note(&format!("{}: {line} ({})", step.name, why.words()));
+            let before = reads(step)?;
+            let began = Instant::now();
+            let (mut end, report) = run_step(step, &config.folder, progress, cancel)?;
+            if let StepEnd::Ran { seconds } = &mut end {
+                *seconds = began.elapsed().as_secs_f64();
+                let seconds = *seconds;
+                progress.note(&format!("{}: done in {seconds:.1} s", step.name));
+                let done = Done {
+                    command: configured(step),
+                    reads: before,
+                    report,
+                    seconds,
+                };
+                record.steps.insert(step.name.clone(), done);
+                record::write(queue, &record)?;
+            }
+            end
+        };
+        let report = record
+            .steps
+            .get(&step.name)
+            .and_then(|done| done.report.clone());
+        if let Some(report) = report {
+            outcome.reports.insert(step.name.clone(), report);
+        }
+        outcome.end = match end {
+            StepEnd::Skipped | StepEnd::Ran { .. } => ChainEnd::Done,
+            StepEnd::Paused => ChainEnd::Paused,
+            StepEnd::Interrupted => ChainEnd::Interrupted,
+            StepEnd::Failed { .. } => ChainEnd::Failed,
+        };
+        outcome.steps.push((step.name.clone(), end));
+        if outcome.end != ChainEnd::Done {
+            break;
+        }
+    }
+    Ok(outcome)
+}
+
+fn run_step(
+    step: &Step,
+    folder: &Path,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+) -> Result<(StepEnd, Option<Value>), StagingError> {
+    let failed = |reason: String| Ok((StepEnd::Failed { reason }, None));
+    if cancel.is_cancelled() {
+        return Ok((StepEnd::Interrupted, None));
+    }
+    let new = step.replaces.as_deref().map(new_name);
+    if let Some(new) = &new {
+        // What a run that failed left: a file of ours under a name of ours.
+        match std::fs::remove_file(new) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io("remove the unfinished file", new)(error));
+            }
+            _ => {}
+        }
+    }
+    let line = step.line();
+    let child = Command::new(&line[0])
+        .args(&line[1..])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let child = match child {
+        Ok(child) => child,
+        Err(error) => return failed(format!("{} cannot be started: {error}", line[0])),
+    };
+    let said =
+        follow(child, &step.name, progress, cancel).map_err(io("watch", Path::new(&line[0])))?;
+    match said.status.code() {
+        Some(0) => {}
+        Some(INTERRUPTED) => return Ok((StepEnd::Interrupted, None)),
+        _ if cancel.is_cancelled() => return Ok((StepEnd::Interrupted, None)),
+        Some(PAUSED) => return Ok((StepEnd::Paused, None)),
+        _ => {
+            return failed(format!(
+                "{}; it said: {}",
+                said.status,
+                said.last.join(" / ")
+            ));
+        }
+    }
+    if let (Some(new), Some(old)) = (&new, &step.replaces) {
+        if !new.exists() {
+            return failed(format!("it succeeded but did not write {}", new.display()));
+        }
+        keep_one_before(old);
+        std::fs::rename(new, old).map_err(io("replace", old))?;
+        faceset_fs::sync_folder_of(old);
+    }
+    if let Some(missing) = step.makes.iter().find(|made| !made.exists()) {
+        return failed(format!(
+            "it succeeded but {} is not there",
+            missing.display()
+        ));
+    }
+    Ok((StepEnd::Ran { seconds: 0.0 }, said.report))
+}
+
+fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StagingError {
+    let path = path.to_path_buf();
+    move |source| StagingError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+/// Keeps the file that is about to be replaced as `NAME.before`, where the file system can
+/// without copying; the new file holds all of it anyway.
+fn keep_one_before(old: &Path) {
+    let mut name = old.file_name().unwrap_or_default().to_owned();
+    name.push(".before");
+    let before = old.with_file_name(name);
+    if old.exists() {
+        let _ = std::fs::remove_file(&before);
+        let _ = std::fs::hard_link(old, &before);
+    }
+}
+
+/// What a program said and how it ended.
+struct Said {
+    status: ExitStatus,
+    report: Option<Value>,
+    last: Vec<String>,
+}
+
+fn follow(
+    mut child: Child,
+    name: &str,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+) -> std::io::Result<Said> {
+    let stdout = child.stdout.take();
+    let stderr = child.stderr.take();
+    std::thread::scope(|scope| {
+        let words = scope.spawn(move || {
+            let mut last = Vec::new();
+            for line in stderr
+                .into_iter()
+                .flat_map(|e| BufReader::new(e).split(b'\n'))
+            {
+                let Ok(line) = line else { break };
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                if !line.is_empty() {
+                    progress.note(&format!("{name}: {line}"));
+                    if last.len() == LAST_WORDS {
+                        last.remove(0);
+                    }
+                    last.push(line);
+                }
+            }
+            last
+        });
+        let result = scope.spawn(move || {
+            let mut text = Vec::new();
+            if let Some(mut stdout) = stdout {
+                let _ = (&mut stdout).take(MAX_REPORT).read_to_end(&mut text);
+                // More than a report: let it flow, or the program would wait for us.
+                let _ = std::io::copy(&mut stdout, &mut std::io::sink());
+            }
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let mut asked_at: Option<Instant> = None;
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if cancel.is_cancelled() {
+                let since = *asked_at.get_or_insert_with(Instant::now);
+                if since.elapsed() >= GRACE {
+                    child.kill()?;
+                }
+            }
+            std::thread::sleep(POLL);
+        };
+        let text = result.join().unwrap_or_default();
+        let mut last = words.join().unwrap_or_default();
+        let report = serde_json::from_str::<Value>(&text)
+            .ok()
+            .filter(Value::is_object);
+        if report.is_none() {
+            for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                progress.note(&format!("{name}: {line}"));
+                last.push(line.to_owned());
+            }
+            let surplus = last.len().saturating_sub(LAST_WORDS);
+            last.drain(..surplus);
+        }
+        Ok(Said {
+            status,
+            report,
+            last,
+        })
+    })
+}
