@@ -1,11 +1,14 @@
 //! Exact search: the index on codes beside a scan of all rows, on made-up faces
 //! and on real ones when `FACESET_ROWS` names a cache or a file of rows.
 //!
-//! `cargo bench -p faceset-benches --bench index` searches 20,000 rows; 100,000
-//! when `FACESET_BENCH_LARGE` is set.
+//! Times are CPU time of all threads. `cargo bench -p faceset-benches --bench
+//! index` searches 20,000 rows; 100,000 when `FACESET_BENCH_LARGE` is set.
+
+mod common;
 
 use std::hint::black_box;
 
+use common::{CpuTime, criterion};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use faceset_benches::real_rows;
 use faceset_cluster::synthetic::{Shape, embeddings};
@@ -22,9 +25,8 @@ const LOOK_ALIKE: CosineDistance = CosineDistance::constant(0.05);
 /// The distance at which faces are grouped.
 const SAME_PERSON: CosineDistance = CosineDistance::constant(0.55);
 
-fn search(criterion: &mut Criterion, name: &str, rows: &Array2<f32>) {
+fn search(criterion: &mut Criterion<CpuTime>, name: &str, rows: &Array2<f32>) {
     let mut group = criterion.benchmark_group(format!("index {name} {}", rows.nrows()));
-    group.sample_size(10);
     let vectors = Vectors::new(rows.view()).expect("usable rows");
     let n_queries = QUERIES.min(rows.nrows());
     let queries = Vectors::new(rows.slice(s![..n_queries, ..])).expect("usable rows");
@@ -54,7 +56,7 @@ fn search(criterion: &mut Criterion, name: &str, rows: &Array2<f32>) {
     group.finish();
 }
 
-fn all(criterion: &mut Criterion) {
+fn all(criterion: &mut Criterion<CpuTime>) {
     let n = if std::env::var_os("FACESET_BENCH_LARGE").is_some() {
         100_000
     } else {
@@ -66,5 +68,9 @@ fn all(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, all);
+criterion_group! {
+    name = benches;
+    config = criterion();
+    targets = all
+}
 criterion_main!(benches);

@@ -1,11 +1,14 @@
 //! Average linkage on made-up faces, and on real ones when `FACESET_ROWS` names
 //! a record cache (`.npz`) or a file of 512 little-endian f32 a row.
 //!
-//! `cargo bench -p faceset-benches` measures 1,000, 5,000 and 20,000 rows;
-//! 100,000 are measured when `FACESET_BENCH_LARGE` is set.
+//! Times are CPU time of all threads. `cargo bench -p faceset-benches` measures
+//! 1,000, 5,000 and 20,000 rows; 100,000 when `FACESET_BENCH_LARGE` is set.
+
+mod common;
 
 use std::hint::black_box;
 
+use common::{CpuTime, criterion};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use faceset_benches::real_rows;
 use faceset_cluster::centroid::merge_close;
@@ -26,9 +29,8 @@ fn link(rows: &Array2<f32>, options: &LinkageOptions) -> usize {
         .n_clusters()
 }
 
-fn sizes(criterion: &mut Criterion) {
+fn sizes(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("average_linkage");
-    group.sample_size(10);
     let mut sizes = vec![1_000, 5_000, 20_000];
     if std::env::var_os("FACESET_BENCH_LARGE").is_some() {
         sizes.push(100_000);
@@ -48,9 +50,8 @@ fn sizes(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn kernels(criterion: &mut Criterion) {
+fn kernels(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("kernel");
-    group.sample_size(10);
     let rows = embeddings(5_000, 1, Shape::Collection);
     for kind in KernelKind::ALL.into_iter().filter(|k| k.is_available()) {
         let options = LinkageOptions::new(THRESHOLD).with_kernel(kind);
@@ -61,9 +62,8 @@ fn kernels(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn others(criterion: &mut Criterion) {
+fn others(criterion: &mut Criterion<CpuTime>) {
     let mut group = criterion.benchmark_group("others");
-    group.sample_size(10);
     let rows = embeddings(5_000, 1, Shape::Collection);
     let cancel = CancelToken::default();
     let options = LinkageOptions::new(THRESHOLD);
@@ -90,5 +90,9 @@ fn others(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, sizes, kernels, others);
+criterion_group! {
+    name = benches;
+    config = criterion();
+    targets = sizes, kernels, others
+}
 criterion_main!(benches);

@@ -1,4 +1,9 @@
-//! What the benches share: where their rows come from.
+//! What the benches share: where their rows come from, and the CPU's clock.
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, reason = "a test that cannot go on fails")
+)]
 
 use std::path::Path;
 
@@ -58,4 +63,79 @@ pub fn real_rows() -> Option<Array2<f32>> {
     let path = std::env::var_os(ROWS)?;
     let rows = read_rows(Path::new(&path));
     Some(rows.unwrap_or_else(|error| panic!("{ROWS}: {error:#}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use faceset_cache::{CacheMeta, CacheWriter, PackIdentity};
+    use faceset_core::{BBox, FaceRecord, FileEntry, FileStatus, hash_bytes};
+
+    use super::*;
+
+    #[test]
+    fn plain_rows_are_read_whole_or_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("two.f32");
+        let values: Vec<f32> = (0..2 * DIM).map(|i| i as f32 / 7.0).collect();
+        let mut bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        let rows = read_rows(&path).unwrap();
+        assert_eq!((rows.dim(), rows[[1, 3]]), ((2, DIM), values[DIM + 3]));
+        bytes.truncate(4 * DIM + 4);
+        std::fs::write(&path, &bytes).unwrap();
+        let refused = read_rows(&path).unwrap_err().to_string();
+        assert!(refused.contains("two.f32 holds no whole rows"), "{refused}");
+    }
+
+    #[test]
+    fn the_rows_of_a_cache_are_its_embeddings() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.npz");
+        let meta = CacheMeta {
+            pack: PackIdentity {
+                name: "drawn".to_owned(),
+                digest: "d".to_owned(),
+                dim: 2,
+                files: BTreeMap::new(),
+                pipeline: String::new(),
+            },
+            det_size: [640, 640],
+            det_thresh: 0.5,
+            src_roots: BTreeSet::new(),
+            provider: "cpu".to_owned(),
+            extra: BTreeMap::new(),
+        };
+        let mut writer = CacheWriter::open(&path, &meta, "test").unwrap();
+        let face = FaceRecord {
+            path: "/p/a.jpg".into(),
+            bbox: BBox {
+                x1: 0.0,
+                y1: 0.0,
+                x2: 20.0,
+                y2: 30.0,
+            },
+            kps: [[1.0, 2.0]; 5],
+            det_score: 0.9,
+            face_short: 20.0,
+            blur: 300.0,
+            embedding: vec![0.6, 0.8],
+            embedding_norm: 20.0,
+            enrichment: None,
+        };
+        let file = FileEntry {
+            path: "/p/a.jpg".into(),
+            sha256: hash_bytes(b"a"),
+            size: 1,
+            mtime_ns: 1,
+            dims: [100, 100],
+            taken: String::new(),
+            source: "original".to_owned(),
+            status: FileStatus::Faces(vec![face]),
+        };
+        writer.put(file).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(read_rows(&path).unwrap(), ndarray::array![[0.6, 0.8]]);
+    }
 }
