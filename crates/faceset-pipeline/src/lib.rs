@@ -15,6 +15,7 @@ pub mod enrich;
 mod error;
 pub mod export;
 pub mod extend;
+pub mod folders;
 pub mod matching;
 pub mod materialize;
 pub mod obey;
