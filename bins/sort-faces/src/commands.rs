@@ -1,5 +1,6 @@
 //! One module a sub-command: flags in, report out. No work is done here.
 
+pub(crate) mod build_folders;
 pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod dedup;

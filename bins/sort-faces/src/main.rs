@@ -38,7 +38,9 @@ enum Command {
     Dedup(commands::dedup::Args),
     /// Export sets as one-face PNGs and .fsz bundles
     ExportSwap(commands::export_swap::Args),
-    /// Names, consent, birth dates and history of the people in a result
+    /// Make sets of folders that somebody sorted by hand
+    BuildFolders(commands::build_folders::Args),
+    /// Who is who: names, merging, hiding, refusing faces, splitting, history, undo
     People(commands::people::Args),
     /// A person's looks over the years: measure, split into eras, add new faces
     Era(commands::era::Args),
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
             Command::Extend(args) => commands::extend::run(&args, context),
             Command::Dedup(args) => commands::dedup::run(&args, context),
             Command::ExportSwap(args) => commands::export_swap::run(&args, context),
+            Command::BuildFolders(args) => commands::build_folders::run(&args, context),
             Command::People(args) => commands::people::run(&args, context),
             Command::Era(args) => commands::era::run(&args, context),
             Command::Forget(args) => commands::forget::run(&args, context),
@@ -93,6 +96,7 @@ fn log_place(command: &Command) -> Option<(PathBuf, &'static str)> {
         Command::Refine(args) if !args.dry_run => Some((logs(), "refine")),
         Command::Extend(args) if !args.dry_run => Some((logs(), "extend")),
         Command::Dedup(args) if !args.dry_run => Some((logs(), "dedup")),
+        Command::BuildFolders(args) if !args.dry_run => Some((logs(), "build-folders")),
         Command::ExportSwap(args) if !args.dry_run => Some((logs(), "export-swap")),
         Command::Era(args) if args.writes() => Some((logs(), "era")),
         _ => None,

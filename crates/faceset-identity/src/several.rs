@@ -3,12 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use faceset_core::{Consent, FaceKey, FacesetNumber};
+use faceset_core::manifest::RefineManifest;
+use faceset_core::{Consent, FaceKey, FacesetNumber, canonical_faceset_number};
 use serde_json::json;
 
 use crate::change::{Change, Edit, FacesEdit, Plan};
 use crate::error::{Flaw, IdentityError};
-use crate::identity::{Faces, Identity, State};
+use crate::identity::{Faces, Identity, State, is_usable};
 use crate::ops::feature_change;
 use crate::registry::Registry;
 
@@ -115,6 +116,44 @@ impl Registry {
             State::Hidden => self.before_hiding(identity.number),
             other => other,
         })
+    }
+
+    /// Remembers the faces of sets whose number is reserved and of which nothing
+    /// is known, so that the next grouping recognises them and no second number
+    /// is given out. Faces of others, and refused ones, are passed over.
+    pub fn plan_remember(&self, manifest: &RefineManifest) -> Plan {
+        let mut claimed = BTreeSet::new();
+        let mut changes = Vec::new();
+        for set in &manifest.facesets {
+            let Some(number) = canonical_faceset_number(&set.name) else {
+                continue;
+            };
+            let is_blank = self.identity(number).is_some_and(|i| {
+                i.state != State::Forgotten && i.reserved.is_some() && i.faces.is_empty()
+            });
+            if !is_blank {
+                continue;
+            }
+            let added: Vec<FaceKey> = set
+                .faces
+                .iter()
+                .filter(|f| is_usable(f) && !self.forbids(f, number) && self.owner_of(f).is_none())
+                .filter(|f| claimed.insert(f.id()))
+                .cloned()
+                .collect();
+            if !added.is_empty() {
+                changes.push(Change::Faces(FacesEdit {
+                    number,
+                    removed: Vec::new(),
+                    added,
+                }));
+            }
+        }
+        let what = format!(
+            "remembered the faces of {} sets that were not exported",
+            changes.len()
+        );
+        self.plan(what, changes)
     }
 
     fn plan_states(

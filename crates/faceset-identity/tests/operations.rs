@@ -305,3 +305,96 @@ fn merged_people_are_called_and_shown_like_the_one_who_stands_for_them() {
     );
     assert!(!w.registry().is_shown(number(2)) && w.registry().is_shown(number(1)));
 }
+
+#[test]
+fn a_set_that_was_not_exported_keeps_its_number_in_the_next_grouping() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut w = three_people(dir.path());
+    let mut left = manifest(Vec::new());
+    left.reserved = vec![faceset_core::manifest::Reserved {
+        name: "faceset_004".to_owned(),
+        reason: "empty after filter".to_owned(),
+        extra: serde_json::Map::new(),
+    }];
+    run(&mut w, |r| {
+        Ok(r.plan_record_export(&left, &serde_json::Value::Null))
+    })
+    .unwrap();
+    // One of its faces is Ana's and stays hers.
+    let mut own = faces(30..33);
+    own.push(face(2, 10));
+    let sets = |name: &str| faceset_core::manifest::RefineManifest {
+        version: 1,
+        params: serde_json::Value::Null,
+        cache: faceset_core::manifest::CacheRef::default(),
+        facesets: vec![refined(name, None, &own)],
+        rejected: Vec::new(),
+        extra: serde_json::Map::new(),
+    };
+    run(&mut w, |r| Ok(r.plan_remember(&sets("faceset_004")))).unwrap();
+    assert_eq!(w.registry().n_faces_of(number(4)), 3);
+    let renumbered = w
+        .registry()
+        .renumber(&sets("group_001"), &std::collections::BTreeSet::new())
+        .unwrap();
+    assert_eq!(renumbered.numbers[0].1, number(4));
+    assert!(w.registry().plan_remember(&sets("faceset_004")).is_empty());
+}
+
+#[test]
+fn a_split_is_one_entry_and_one_undo_takes_it_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut w = three_people(dir.path());
+    run(&mut w, |r| {
+        r.plan_consent(number(1), faceset_core::Consent::Denied)
+    })
+    .unwrap();
+    run(&mut w, |r| r.plan_feature(number(1), Some(&face(1, 10)))).unwrap();
+    let before = w.registry().clone();
+    let taken = std::collections::BTreeSet::from([number(8)]);
+    let id = run(&mut w, |r| {
+        Ok(r.plan_split(number(1), &faces(0..3), &taken)?.0)
+    })
+    .unwrap();
+    let r = w.registry();
+    assert_eq!((r.n_faces_of(number(1)), r.n_faces_of(number(9))), (7, 3));
+    let new = r.identity(number(9)).unwrap();
+    assert_eq!(new.consent, faceset_core::Consent::Denied);
+    assert!(r.forbids(&face(0, 10), number(1)) && !r.forbids(&face(0, 10), number(9)));
+    assert_eq!(r.identity(number(1)).unwrap().feature, None);
+    // The two can't be merged by accident.
+    assert!(r.plan_merge(number(9), number(1)).is_err());
+    run(&mut w, |r| r.plan_undo(id)).unwrap();
+    assert_eq!(*w.registry(), before);
+    assert!(before.plan_split(number(1), &[], &taken).is_err());
+    assert!(
+        before
+            .plan_split(number(1), &faces(12..13), &taken)
+            .is_err(),
+        "Bob's face"
+    );
+}
+
+#[test]
+fn hiding_many_is_one_entry_and_each_comes_back_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut w = three_people(dir.path());
+    run(&mut w, |r| r.plan_thin(number(3), true)).unwrap();
+    let id = run(&mut w, |r| {
+        r.plan_hide_all(&[number(3), number(1), number(3)])
+    })
+    .unwrap();
+    let state =
+        |w: &faceset_identity::RegistryWriter, n| w.registry().identity(number(n)).unwrap().state;
+    assert_eq!(
+        (state(&w, 1), state(&w, 2), state(&w, 3)),
+        (State::Hidden, State::Active, State::Hidden)
+    );
+    assert!(w.registry().plan_hide_all(&[number(1)]).unwrap().is_empty());
+    run(&mut w, |r| {
+        r.plan_unhide_all(&[number(1), number(2), number(3)])
+    })
+    .unwrap();
+    assert_eq!((state(&w, 1), state(&w, 3)), (State::Active, State::Thin));
+    run(&mut w, |r| r.plan_undo(id)).unwrap_err();
+}

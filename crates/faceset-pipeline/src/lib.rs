@@ -18,6 +18,7 @@ mod error;
 pub mod export;
 pub mod extend;
 pub mod known;
+pub mod folders;
 pub mod matching;
 pub mod materialize;
 pub mod merge_caches;

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use faceset_cache::Cache;
-use faceset_core::manifest::{DroppedFace, RefineManifest, RefinedSet};
+use faceset_core::manifest::{DroppedFace, RawManifest, RefineManifest, RefinedSet};
 use faceset_core::{CosineDistance, FaceKey, FacesetNumber, canonical_faceset_number};
 use faceset_export::Bounds;
 use faceset_identity::{Matched, Registry};
@@ -322,4 +322,20 @@ pub fn is_hidden(registry: &Registry, number: FacesetNumber) -> bool {
     registry
         .identity(registry.root(number))
         .is_some_and(|i| i.state == faceset_identity::State::Hidden)
+}
+
+/// What a report may show: groups and sets without hidden people.
+pub fn without_hidden(
+    raw: &RawManifest,
+    refined: &RefineManifest,
+    registry: &Registry,
+) -> (RawManifest, RefineManifest) {
+    let (mut raw, mut refined) = (raw.clone(), refined.clone());
+    let hidden = |faces: &[FaceKey]| {
+        let found = registry.match_set("", None, faces).matched;
+        found.number().is_some_and(|n| is_hidden(registry, n))
+    };
+    raw.persons.retain(|person| !hidden(&person.faces));
+    refined.facesets.retain(|set| !hidden(&set.faces));
+    (raw, refined)
 }

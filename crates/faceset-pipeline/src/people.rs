@@ -105,6 +105,20 @@ pub fn allocate(
     Ok(())
 }
 
+/// Remembers who the sets are that have a number and were not exported. Comes
+/// after [`record_export`].
+pub fn remember(
+    swap_ready: &Path,
+    manifest: &RefineManifest,
+    ctx: Ctx<'_>,
+) -> Result<(), PipelineError> {
+    let mut writer = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;
+    let plan = writer.registry().plan_remember(manifest);
+    writer.apply(&plan, ctx.now)?;
+    writer.finish()?;
+    Ok(())
+}
+
 /// The day of this run.
 pub fn today(ctx: Ctx<'_>) -> CivilDate {
     let text = ctx.now.to_string();

@@ -14,7 +14,7 @@ use crate::embed::{self, EmbedOptions, EmbedReport};
 use crate::enrich::{self, EnrichReport};
 use crate::export::{self, ExportSources};
 use crate::refine::{self, RefineOptions, RefineReport};
-use crate::{Ctx, Engine, PipelineError, people};
+use crate::{Ctx, Engine, PipelineError, obey, people};
 
 /// Where a chain puts things below its output folder.
 #[derive(Debug, Clone)]
@@ -177,6 +177,7 @@ pub fn run(
     for note in people::record_export(&swap_ready, ctx)? {
         ctx.progress.note(&note);
     }
+    people::remember(&swap_ready, &refined.manifest, ctx)?;
     let report = SortReport {
         embed,
         enrich,
@@ -187,10 +188,12 @@ pub fn run(
     };
     let summary = report.summary(engine);
     let swap: SwapReadyManifest = export::read_manifest(&swap_ready.join(cluster::MANIFEST))?;
+    let (shown_people, shown_sets) =
+        obey::without_hidden(&raw.manifest, &refined.manifest, &registry);
     let sheet = Sheet {
         cache: &cache,
-        raw: &raw.manifest,
-        refined: &refined.manifest,
+        raw: &shown_people,
+        refined: &shown_sets,
         swap: &swap,
         summary: &summary,
         cuts: &[
