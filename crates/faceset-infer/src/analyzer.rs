@@ -5,8 +5,9 @@ use image::RgbImage;
 use ndarray::Array4;
 
 use crate::align::{ALIGNED_EDGE, align};
-use crate::model::Model;
-use crate::pack::{ColorOrder, LandmarkSpec, Normalization, PackThresholds, Repair};
+use crate::detect::Detection;
+use crate::model::{Feed, Model};
+use crate::pack::{ColorOrder, LandmarkSpec, Normalization, PackThresholds};
 use crate::pixels::{to_tensor, warp_affine};
 use crate::pose::five_from_68;
 use crate::{InferError, LocatedPack, Provider, Runtime};
@@ -69,32 +70,55 @@ impl Analyzer {
         purpose: Purpose,
     ) -> Result<Self, InferError> {
         let spec = &pack.pack;
-        let load =
-            |role: &str, wanted: bool, color: ColorOrder, [w, h]: [u32; 2], repair: &[Repair]| {
-                let input = [1, planes(color), h, w];
-                pack.models
-                    .get(role)
-                    .filter(|_| wanted)
-                    .map(|file| Model::load(runtime, file, repair, input))
-                    .transpose()
-            };
+        let load = |role: &str, feed: &Feed<'_>| -> Result<Option<Model>, InferError> {
+            pack.models
+                .get(role)
+                .map(|file| Model::load(runtime, file, feed))
+                .transpose()
+        };
         let landmarks = |role: &str, spec: Option<&LandmarkSpec>| match spec {
-            Some(s) => {
-                let wanted = matches!(purpose, Purpose::Enrich | Purpose::All);
-                load(role, wanted, s.color, [s.size; 2], &s.repair)
-            }
-            None => Ok(None),
+            Some(s) if matches!(purpose, Purpose::Enrich | Purpose::All) => load(
+                role,
+                &Feed {
+                    repairs: &s.repair,
+                    repaired: s.repaired_sha256,
+                    input: [1, planes(s.color), s.size, s.size],
+                    any_size: false,
+                },
+            ),
+            _ => Ok(None),
         };
         let (d, r) = (&spec.detector, &spec.recognizer);
-        let embeds = matches!(purpose, Purpose::Embed | Purpose::All);
+        let detector = Feed {
+            repairs: &d.repair,
+            repaired: d.repaired_sha256,
+            input: [1, planes(d.color), d.height, d.width],
+            any_size: pack.variant.needs_any_size(),
+        };
+        let recognizer = Feed {
+            repairs: &r.repair,
+            repaired: r.repaired_sha256,
+            input: [1, planes(r.color), r.size, r.size],
+            any_size: false,
+        };
         Ok(Self {
-            detector: load("detector", true, d.color, [d.width, d.height], &d.repair)?
-                .expect("a located pack has a detector"),
+            detector: load("detector", &detector)?.expect("a located pack has a detector"),
             points: match &spec.points {
-                Some(p) => load("points", true, p.color, [p.size; 2], &p.repair)?,
+                Some(p) => load(
+                    "points",
+                    &Feed {
+                        repairs: &p.repair,
+                        repaired: p.repaired_sha256,
+                        input: [1, planes(p.color), p.size, p.size],
+                        any_size: false,
+                    },
+                )?,
                 None => None,
             },
-            recognizer: load("recognizer", embeds, r.color, [r.size; 2], &r.repair)?,
+            recognizer: match purpose {
+                Purpose::Embed | Purpose::All => load("recognizer", &recognizer)?,
+                Purpose::Enrich | Purpose::Detect => None,
+            },
             landmark_2d_106: landmarks("landmark_2d_106", spec.landmark_2d_106.as_ref())?,
             landmark_3d_68: landmarks("landmark_3d_68", spec.landmark_3d_68.as_ref())?,
             provider: runtime.provider(),
@@ -121,8 +145,18 @@ impl Analyzer {
     ///
     /// Needs [`Purpose::Embed`] or [`Purpose::All`].
     pub fn analyze(&mut self, picture: &RgbImage) -> Result<Analysis, InferError> {
+        let found = self.detect(picture)?;
+        self.embed_all(picture, found)
+    }
+
+    /// Embeds what a detector found.
+    pub(crate) fn embed_all(
+        &mut self,
+        picture: &RgbImage,
+        found: Vec<Detection>,
+    ) -> Result<Analysis, InferError> {
         let mut analysis = Analysis::default();
-        for detection in self.detect(picture)? {
+        for detection in found {
             let points = match detection.kps {
                 Some(kps) => Some(kps),
                 None => self

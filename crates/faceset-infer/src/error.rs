@@ -74,6 +74,14 @@ pub enum InferError {
         /// What the runtime said.
         reason: String,
     },
+    /// A variant is unknown, or this pack or provider can't do it.
+    #[error("use the variant {variant}: {reason}")]
+    Variant {
+        /// Name as given.
+        variant: String,
+        /// What stands in the way.
+        reason: String,
+    },
     /// An execution provider is not there.
     #[error("use the execution provider {provider}: {reason}")]
     Provider {

@@ -19,10 +19,17 @@ pub mod pack;
 mod passes;
 pub mod pixels;
 pub mod pose;
+pub mod prelu;
 mod provider;
 pub mod repair;
+mod rescue;
 mod runtime;
 mod selftest;
+mod session;
+pub mod shapes;
+#[cfg(test)]
+mod testing;
+mod variant;
 
 pub use analyzer::{Analysis, AnalyzedFace, Analyzer, Purpose};
 pub use choice::{Choice, Wanted, choose};
@@ -31,7 +38,9 @@ pub use error::InferError;
 pub use located::{LocatedPack, ModelFile};
 pub use pack::{FREE_PACK, PREFERRED_PACK, Pack, PackThresholds};
 pub use provider::{AUTO_ORDER, Provider};
+pub use rescue::{RESCUE_SCORE, RESCUE_TILES, RESCUE_WAYS, RescueWay, SMALL_VIEW_SHARE};
 pub use runtime::{LIBRARY_NAMES, Runtime, find_library};
 pub use selftest::{
     MAX_DETECTOR_DIFFERENCE, MAX_POINTS_PX, MIN_COSINE, SelfTest, probe, self_test,
 };
+pub use variant::{SECOND_SIZE, Variant};

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use faceset_core::{ContentHash, hash_bytes};
 
-use crate::pack::Pack;
+use crate::pack::{DetectorKind, Pack, Repair};
+use crate::{InferError, Variant};
 
 /// One model file on disk.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,9 +25,34 @@ pub struct LocatedPack {
     pub pack: Pack,
     /// Files by role; optional landmark roles may be missing.
     pub models: BTreeMap<&'static str, ModelFile>,
+    /// What differs from the plain way.
+    pub(crate) variant: Variant,
 }
 
 impl LocatedPack {
+    /// The same files used another way.
+    ///
+    /// # Errors
+    /// [`InferError::Variant`] for a detector with anchors stored in its file,
+    /// which takes one input size only: all but SCRFD.
+    pub fn with_variant(self, variant: Variant) -> Result<Self, InferError> {
+        if variant.needs_any_size() && self.pack.detector.kind != DetectorKind::Scrfd {
+            return Err(InferError::Variant {
+                variant: variant.to_string(),
+                reason: format!(
+                    "the detector of {} takes one input size only; packs with an SCRFD detector take any",
+                    self.pack.name
+                ),
+            });
+        }
+        Ok(Self { variant, ..self })
+    }
+
+    /// What differs from the plain way.
+    pub fn variant(&self) -> Variant {
+        self.variant
+    }
+
     /// What decides an embedding: digest over the files of detector, points and
     /// recogniser, and over the preprocessing named by [`Self::pipeline`]. Two
     /// caches with different digests must not be mixed.
@@ -49,15 +75,25 @@ impl LocatedPack {
         let d = &self.pack.detector;
         let r = &self.pack.recognizer;
         let tiles: Vec<String> = d.tiles.iter().map(ToString::to_string).collect();
+        let variant = if self.variant.is_plain() {
+            String::new()
+        } else {
+            format!(" variant={}", self.variant)
+        };
         let points = self.pack.points.as_ref().map_or_else(String::new, |p| {
             format!(
                 " points={:?} {} {:?} ({},{}) {:?};",
-                p.kind, p.size, p.color, p.mean, p.std, p.repair
+                p.kind,
+                p.size,
+                p.color,
+                p.mean,
+                p.std,
+                changing(&p.repair)
             )
         });
         format!(
             "v1 det={:?} {}x{} {:?} ({},{}) thr={} nms={} tiles=[{}]@{} {:?};{points} rec={:?} ({},{}) norm>={} {:?}; \
-             resize=cv-fixed warp=cv-fixed",
+             resize=cv-fixed warp=cv-fixed{variant}",
             d.kind,
             d.width,
             d.height,
@@ -68,12 +104,12 @@ impl LocatedPack {
             d.nms_threshold,
             tiles.join(","),
             d.tile_score_threshold.unwrap_or(d.score_threshold),
-            d.repair,
+            changing(&d.repair),
             r.color,
             r.mean,
             r.std,
             r.min_embedding_norm.unwrap_or(0.0),
-            r.repair
+            changing(&r.repair)
         )
     }
 
@@ -83,4 +119,11 @@ impl LocatedPack {
             || self.models.contains_key("landmark_2d_106")
             || self.models.contains_key("points")
     }
+}
+
+/// The repairs that are part of the identity of an embedding.
+fn changing(repairs: &[Repair]) -> Vec<Repair> {
+    let mut repairs = repairs.to_vec();
+    repairs.retain(|r| r.changes_values());
+    repairs
 }

@@ -3,13 +3,26 @@
 use std::fs;
 use std::sync::{Mutex, PoisonError};
 
+use faceset_core::{ContentHash, hash_bytes};
 use ndarray::Array4;
-use ort::session::Session;
-use ort::value::TensorRef;
 
 use crate::pack::Repair;
-use crate::repair::{fix_input_shape, zero_tiny_weights};
-use crate::{InferError, ModelFile, Provider, Runtime};
+use crate::session::{Output, Session};
+use crate::shapes::{fix_input_shape, free_input_size};
+use crate::{InferError, ModelFile, Provider, Runtime, repair};
+
+/// How a pack feeds a model.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Feed<'a> {
+    /// What is changed in the file first.
+    pub(crate) repairs: &'a [Repair],
+    /// Digest of the file with all of them.
+    pub(crate) repaired: Option<ContentHash>,
+    /// Batch, planes, height, width.
+    pub(crate) input: [u32; 4],
+    /// Other heights and widths come too.
+    pub(crate) any_size: bool,
+}
 
 /// A loaded model with one picture input.
 #[derive(Debug)]
@@ -22,17 +35,12 @@ pub(crate) struct Model {
 /// Held during a run of a provider that takes one at a time.
 static ONE_RUN: Mutex<()> = Mutex::new(());
 
-/// One output: shape and values in row-major order.
-pub(crate) type Output = (Vec<usize>, Vec<f32>);
-
 impl Model {
-    /// Reads, repairs and hands the file to the runtime. `input` is what the
-    /// pack will feed: batch, planes, height, width.
+    /// Reads, repairs and hands the file to the runtime.
     pub(crate) fn load(
         runtime: &Runtime,
         file: &ModelFile,
-        repairs: &[Repair],
-        input: [u32; 4],
+        feed: &Feed<'_>,
     ) -> Result<Self, InferError> {
         let name = file
             .path
@@ -48,18 +56,52 @@ impl Model {
             model: name.clone(),
             reason: "the file is not readable as ONNX".to_owned(),
         };
-        if repairs.contains(&Repair::ZeroTinyWeights) {
-            zero_tiny_weights(&mut bytes).ok_or_else(unreadable)?;
-        }
         let provider = runtime.provider();
-        if provider.wants_fixed_shapes() {
-            bytes = fix_input_shape(&bytes, input).ok_or_else(unreadable)?;
+        let wanted: Vec<Repair> = feed
+            .repairs
+            .iter()
+            .copied()
+            .filter(|r| provider == Provider::Cpu || r.changes_values())
+            .collect();
+        if !wanted.is_empty() {
+            bytes = repair::apply(bytes, &wanted).ok_or_else(unreadable)?;
         }
-        let session = runtime.session(&name, &bytes)?;
+        if let Some(expected) = feed.repaired.filter(|_| wanted == feed.repairs) {
+            let found = hash_bytes(&bytes);
+            if found != expected {
+                return Err(InferError::WrongModel {
+                    path: file.path.clone(),
+                    expected: format!("{expected} after repair"),
+                    found: found.to_string(),
+                });
+            }
+        }
+        let [_, planes, ..] = feed.input;
+        if feed.any_size {
+            if provider.wants_fixed_shapes() {
+                return Err(InferError::Provider {
+                    provider: provider.to_string(),
+                    reason: "it takes one input size only, and the variant asks for others"
+                        .to_owned(),
+                });
+            }
+            bytes = free_input_size(&bytes, planes).ok_or_else(unreadable)?;
+        } else if provider.wants_fixed_shapes() {
+            bytes = fix_input_shape(&bytes, feed.input).ok_or_else(unreadable)?;
+        }
+        Self::from_bytes(runtime, &name, bytes)
+    }
+
+    /// Hands bytes to the runtime as they are.
+    pub(crate) fn from_bytes(
+        runtime: &Runtime,
+        name: &str,
+        bytes: Vec<u8>,
+    ) -> Result<Self, InferError> {
         Ok(Self {
-            name,
-            session,
-            provider,
+            name: name.to_owned(),
+            session: runtime.session(name, bytes)?,
+            provider: runtime.provider(),
         })
     }
 
@@ -72,46 +114,28 @@ impl Model {
 
     /// True when the picture input has free height and width.
     pub(crate) fn input_is_dynamic(&self) -> bool {
-        let shape = self
-            .session
-            .inputs()
-            .first()
-            .and_then(|input| input.dtype().tensor_shape());
-        shape.is_some_and(|s| s.len() == 4 && s[2] < 0 && s[3] < 0)
+        self.session.input_is_dynamic()
     }
 
     /// Runs the model; outputs come in the model's own order.
     pub(crate) fn run(&mut self, input: &Array4<f32>) -> Result<Vec<Output>, InferError> {
-        let name = self.name.clone();
-        let refuse = |reason: String| InferError::Model {
-            model: name.clone(),
-            reason,
-        };
         let _alone = self
             .provider
             .runs_alone()
             .then(|| ONE_RUN.lock().unwrap_or_else(PoisonError::into_inner));
-        let tensor = TensorRef::from_array_view(input.view()).map_err(|e| refuse(e.to_string()))?;
-        let outputs = self
-            .session
-            .run(ort::inputs![tensor])
-            .map_err(|e| InferError::Run {
-                model: name.clone(),
-                provider: self.provider.to_string(),
-                reason: e.to_string(),
-            })?;
-        (0..outputs.len())
-            .map(|i| {
-                let (shape, values) = outputs[i]
-                    .try_extract_tensor::<f32>()
-                    .map_err(|e| refuse(e.to_string()))?;
-                if values.iter().any(|v| !v.is_finite()) {
-                    return Err(refuse(format!(
-                        "output {i} holds values that are not finite numbers"
-                    )));
-                }
-                Ok((shape.iter().map(|d| *d as usize).collect(), values.to_vec()))
-            })
-            .collect()
+        let outputs = self.session.run(input).map_err(|reason| InferError::Run {
+            model: self.name.clone(),
+            provider: self.provider.to_string(),
+            reason,
+        })?;
+        match outputs
+            .iter()
+            .position(|(_, values)| values.iter().any(|v| !v.is_finite()))
+        {
+            Some(at) => Err(self.refuse(format!(
+                "output {at} holds values that are not finite numbers"
+            ))),
+            None => Ok(outputs),
+        }
     }
 }

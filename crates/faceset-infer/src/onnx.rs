@@ -6,14 +6,42 @@
 
 use std::borrow::Cow;
 
+/// ModelProto.ir_version
+pub(crate) const MODEL_IR_VERSION: u64 = 1;
 /// ModelProto.graph
 pub(crate) const MODEL_GRAPH: u64 = 7;
+/// GraphProto.node
+pub(crate) const GRAPH_NODE: u64 = 1;
 /// GraphProto.initializer
 pub(crate) const GRAPH_INITIALIZER: u64 = 5;
 /// GraphProto.input
 pub(crate) const GRAPH_INPUT: u64 = 11;
+/// GraphProto.output
+pub(crate) const GRAPH_OUTPUT: u64 = 12;
+/// GraphProto.value_info
+pub(crate) const GRAPH_VALUE_INFO: u64 = 13;
+/// NodeProto.input
+pub(crate) const NODE_INPUT: u64 = 1;
+/// NodeProto.output
+pub(crate) const NODE_OUTPUT: u64 = 2;
+/// NodeProto.name
+pub(crate) const NODE_NAME: u64 = 3;
+/// NodeProto.op_type
+pub(crate) const NODE_OP: u64 = 4;
+/// NodeProto.attribute
+pub(crate) const NODE_ATTRIBUTE: u64 = 5;
+/// TensorProto.dims
+pub(crate) const TENSOR_DIMS: u64 = 1;
+/// TensorProto.data_type
+pub(crate) const TENSOR_TYPE: u64 = 2;
+/// TensorProto.float_data
+pub(crate) const TENSOR_FLOATS: u64 = 4;
+/// TensorProto.int64_data
+pub(crate) const TENSOR_INT64S: u64 = 7;
 /// TensorProto.name
 pub(crate) const TENSOR_NAME: u64 = 8;
+/// TensorProto.raw_data
+pub(crate) const TENSOR_RAW: u64 = 9;
 /// ValueInfoProto.name
 pub(crate) const VALUE_NAME: u64 = 1;
 /// ValueInfoProto.type
@@ -26,6 +54,12 @@ const TENSOR_TYPE_SHAPE: u64 = 2;
 const SHAPE_DIM: u64 = 1;
 /// TensorShapeProto.Dimension.dim_value
 const DIM_VALUE: u64 = 1;
+/// TensorShapeProto.Dimension.dim_param
+const DIM_PARAM: u64 = 2;
+/// TensorProto.DataType.FLOAT
+pub(crate) const FLOAT: u64 = 1;
+/// TensorProto.DataType.INT64
+pub(crate) const INT64: u64 = 7;
 
 /// A field's content by protobuf's wire types.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,8 +144,38 @@ impl<'a> Message<'a> {
             .unwrap_or_default()
     }
 
+    /// The first varint of this number.
+    pub(crate) fn number(&self, number: u64) -> Option<u64> {
+        self.0.iter().find_map(|(n, value)| match value {
+            Value::Varint(v) if *n == number => Some(*v),
+            _ => None,
+        })
+    }
+
+    /// Repeated integers, packed or not.
+    pub(crate) fn numbers(&self, number: u64) -> Option<Vec<u64>> {
+        let mut all = Vec::new();
+        for (n, value) in &self.0 {
+            match value {
+                Value::Varint(v) if *n == number => all.push(*v),
+                Value::Bytes(packed) if *n == number => {
+                    let mut rest = packed.as_ref();
+                    while !rest.is_empty() {
+                        all.push(varint(&mut rest)?);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Some(all)
+    }
+
     pub(crate) fn push_bytes(&mut self, number: u64, bytes: Vec<u8>) {
         self.0.push((number, Value::Bytes(Cow::Owned(bytes))));
+    }
+
+    pub(crate) fn push_text(&mut self, number: u64, text: &str) {
+        self.push_bytes(number, text.as_bytes().to_vec());
     }
 
     pub(crate) fn push_number(&mut self, number: u64, value: u64) {
@@ -160,21 +224,28 @@ pub(crate) fn picture_input(graph: &Message<'_>) -> Option<String> {
 
 /// A dimension as a graph states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dim {
+pub(crate) enum Dim<'a> {
     Fixed(u64),
+    Free(&'a str),
 }
 
 /// States the shape of a graph's input or output.
-pub(crate) fn with_shape(value_info: &[u8], dims: &[Dim]) -> Option<Vec<u8>> {
+pub(crate) fn with_shape(value_info: &[u8], dims: &[Dim<'_>]) -> Option<Vec<u8>> {
     let mut shape = Message::default();
     for dim in dims {
         let mut stated = Message::default();
         match dim {
             Dim::Fixed(size) => stated.push_number(DIM_VALUE, *size),
+            Dim::Free(name) => stated.push_text(DIM_PARAM, name),
         }
         shape.push_bytes(SHAPE_DIM, stated.encode());
     }
     change_shape(value_info, Some(shape.encode()))
+}
+
+/// The same input or output without a shape: the runtime works it out.
+pub(crate) fn without_shape(value_info: &[u8]) -> Option<Vec<u8>> {
+    change_shape(value_info, None)
 }
 
 fn change_shape(value_info: &[u8], shape: Option<Vec<u8>>) -> Option<Vec<u8>> {
@@ -239,7 +310,7 @@ mod tests {
         ]
         .concat();
         let message = Message::parse(&bytes).unwrap();
-        assert_eq!(message.0[0], (1, Value::Varint(300)));
+        assert_eq!(message.number(1), Some(300));
         assert_eq!(message.text(3), "ab");
         assert_eq!(message.encode(), bytes);
     }
@@ -249,6 +320,15 @@ mod tests {
         assert_eq!(Message::parse(&[0x1a, 3, b'a']), None);
         assert_eq!(Message::parse(&[0x0b]), None, "groups are not in use");
         assert_eq!(Message::parse(&[0xff; 11]), None, "a varint without end");
+    }
+
+    #[test]
+    fn packed_and_single_integers_are_read_alike() {
+        // dims 3 and 300, once packed into one field, once one by one.
+        let packed = Message::parse(&[0x0a, 3, 3, 0xac, 0x02]).unwrap();
+        let single = Message::parse(&[0x08, 3, 0x08, 0xac, 0x02]).unwrap();
+        assert_eq!(packed.numbers(1), Some(vec![3, 300]));
+        assert_eq!(single.numbers(1), Some(vec![3, 300]));
     }
 
     proptest! {
@@ -262,7 +342,7 @@ mod tests {
                 message.push_number(number, value);
             }
             for (number, text) in &texts {
-                message.push_bytes(*number, text.as_bytes().to_vec());
+                message.push_text(*number, text);
             }
             let bytes = message.encode();
             prop_assert_eq!(Message::parse(&bytes).unwrap(), message);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use faceset_core::{ContentHash, CosineDistance, hash_bytes};
 use serde::Deserialize;
 
-use crate::{InferError, LocatedPack, ModelFile};
+use crate::{InferError, LocatedPack, ModelFile, Variant};
 
 /// Version of the pack format that this build reads.
 pub const PACK_FORMAT: u32 = 1;
@@ -58,6 +58,18 @@ pub struct Normalization {
 pub enum Repair {
     /// Weights below 1e-15 become 0: denormals slow CPUs tenfold.
     ZeroTinyWeights,
+    /// PReLU in parts that the processor's kernels run without repacking; the
+    /// values stay as they are. For the processor of ONNX Runtime only, others
+    /// are slower with it.
+    SplitPrelu,
+}
+
+impl Repair {
+    /// False when every output stays bit for bit, so that records made with and
+    /// without it may share a cache.
+    pub(crate) fn changes_values(self) -> bool {
+        self != Self::SplitPrelu
+    }
 }
 
 /// Family of detector outputs.
@@ -78,6 +90,8 @@ pub struct DetectorSpec {
     pub file: String,
     /// Its digest.
     pub sha256: Option<ContentHash>,
+    /// Digest that the file has after `repair`.
+    pub repaired_sha256: Option<ContentHash>,
     /// Output family.
     pub kind: DetectorKind,
     /// Input width in pixels.
@@ -123,6 +137,8 @@ pub struct PointsSpec {
     pub file: String,
     /// Its digest.
     pub sha256: Option<ContentHash>,
+    /// Digest that the file has after `repair`.
+    pub repaired_sha256: Option<ContentHash>,
     /// Layout.
     pub kind: PointsKind,
     /// Input edge in pixels.
@@ -146,6 +162,8 @@ pub struct RecognizerSpec {
     pub file: String,
     /// Its digest.
     pub sha256: Option<ContentHash>,
+    /// Digest that the file has after `repair`.
+    pub repaired_sha256: Option<ContentHash>,
     /// Input edge in pixels; the template is ArcFace's at 112.
     pub size: u32,
     /// Colour order.
@@ -172,6 +190,8 @@ pub struct LandmarkSpec {
     pub file: String,
     /// Its digest.
     pub sha256: Option<ContentHash>,
+    /// Digest that the file has after `repair`.
+    pub repaired_sha256: Option<ContentHash>,
     /// Input edge in pixels.
     pub size: u32,
     /// Colour order.
@@ -419,7 +439,11 @@ impl Pack {
                 },
             );
         }
-        Ok(LocatedPack { pack: self, models })
+        Ok(LocatedPack {
+            pack: self,
+            models,
+            variant: Variant::default(),
+        })
     }
 }
 
@@ -520,7 +544,12 @@ mod tests {
             if landmark {
                 models.insert("landmark_3d_68", file(3));
             }
-            LocatedPack { pack, models }.digest()
+            LocatedPack {
+                pack,
+                models,
+                variant: Variant::default(),
+            }
+            .digest()
         };
         assert_eq!(located(0.5, false), located(0.5, true));
         assert_ne!(located(0.5, false), located(0.6, false));

@@ -10,9 +10,10 @@ use crate::analyzer::Analyzer;
 use crate::detect::{
     Detection, Overlap, SCRFD_STRIDES, ScrfdLevel, decode_scrfd, decode_ultraface, suppress, tiles,
 };
-use crate::model::Output;
 use crate::pack::{DetectorKind, Normalization};
 use crate::pixels::{resize_linear, to_tensor};
+use crate::session::Output;
+use crate::variant::SECOND_SIZE;
 
 /// Overlap (intersection over the smaller box) above which two boxes of
 /// different passes are one face: a face cut by a tile's border lies inside the
@@ -68,7 +69,7 @@ impl Analyzer {
         self.detector.input_is_dynamic()
     }
 
-    fn detect_at(
+    pub(crate) fn detect_at(
         &mut self,
         picture: &RgbImage,
         width: u32,
@@ -85,7 +86,20 @@ impl Analyzer {
             .detector
             .tile_score_threshold
             .unwrap_or(threshold);
-        let (mut all, mut scale) = self.detect_pass(picture, width, height, threshold)?;
+        let variant = self.pack.variant;
+        let fit = |edge_w, edge_h| {
+            if variant.rectangular {
+                fitted_input(picture.width(), picture.height(), edge_w, edge_h)
+            } else {
+                (edge_w, edge_h)
+            }
+        };
+        let (w, h) = fit(width, height);
+        let (mut all, mut scale) = self.detect_pass(picture, w, h, threshold)?;
+        if variant.two_sizes && width.max(height) > SECOND_SIZE {
+            let (w, h) = fit(SECOND_SIZE, SECOND_SIZE);
+            all.extend(self.detect_pass(picture, w, h, threshold)?.0);
+        }
         for &n in grids {
             // Only while the previous pass shrank the picture does a finer one
             // show anything new.
@@ -143,7 +157,7 @@ impl Analyzer {
 
     /// One run on one picture or tile: letterboxed top-left on black. Returns
     /// detections in the given picture's pixels and the scale that was applied.
-    fn detect_pass(
+    pub(crate) fn detect_pass(
         &mut self,
         picture: &RgbImage,
         width: u32,
@@ -214,6 +228,17 @@ fn letterbox(picture_w: u32, picture_h: u32, width: u32, height: u32) -> (u32, u
     }
 }
 
+/// The smallest detector input with edges of whole strides that holds the
+/// picture at the scale which `width`×`height` would give it.
+fn fitted_input(picture_w: u32, picture_h: u32, width: u32, height: u32) -> (u32, u32) {
+    let coarsest = SCRFD_STRIDES[2];
+    let (w, h) = letterbox(picture_w, picture_h, width, height);
+    (
+        w.next_multiple_of(coarsest).min(width),
+        h.next_multiple_of(coarsest).min(height),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,5 +250,14 @@ mod tests {
         assert_eq!(letterbox(300, 300, 640, 640), (640, 640));
         assert_eq!(letterbox(10_000, 1, 640, 640), (640, 1));
         assert_eq!(letterbox(400, 400, 320, 240), (240, 240));
+    }
+
+    #[test]
+    fn a_rectangular_input_keeps_the_scale_and_ends_on_a_stride() {
+        assert_eq!(fitted_input(1000, 667, 640, 640), (640, 448));
+        assert_eq!(fitted_input(667, 1000, 640, 640), (448, 640));
+        assert_eq!(fitted_input(4000, 3000, 640, 640), (640, 480));
+        assert_eq!(fitted_input(300, 300, 640, 640), (640, 640));
+        assert_eq!(fitted_input(10_000, 1, 640, 640), (640, 32));
     }
 }

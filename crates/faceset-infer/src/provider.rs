@@ -27,6 +27,9 @@ pub enum Provider {
     CoreMl,
     /// AMD on Linux.
     MiGraphX,
+    /// The processor by kernels that are compiled in, for want of a runtime
+    /// library: the same numbers, two to seven times slower.
+    Rten,
 }
 
 /// What is tried when nobody named a provider, the usually fastest first.
@@ -49,6 +52,7 @@ impl Provider {
             Self::OpenVino => "openvino",
             Self::CoreMl => "coreml",
             Self::MiGraphX => "migraphx",
+            Self::Rten => "rten",
         }
     }
 
@@ -57,6 +61,7 @@ impl Provider {
     pub(crate) fn is_compiled_in(self) -> bool {
         match self {
             Self::Cpu => Ok(true),
+            Self::Rten => Ok(false),
             Self::Cuda => ep::CUDA::is_available(),
             Self::DirectMl => ep::DirectML::is_available(),
             Self::OpenVino => ep::OpenVINO::is_available(),
@@ -72,7 +77,7 @@ impl Provider {
     pub(crate) fn registration(self, device: u32) -> Option<ExecutionProviderDispatch> {
         let device_id = device as i32;
         let dispatch = match self {
-            Self::Cpu => return None,
+            Self::Cpu | Self::Rten => return None,
             // TF32 keeps 10 bits of the mantissa: embeddings would move in the
             // third digit.
             Self::Cuda => ep::CUDA::default()
@@ -134,12 +139,18 @@ impl FromStr for Provider {
         let wanted = text.to_ascii_lowercase();
         AUTO_ORDER
             .into_iter()
+            .chain([Self::Rten])
             .find(|p| p.name() == wanted || (*p == Self::DirectMl && wanted == "dml"))
             .ok_or_else(|| InferError::Provider {
                 provider: text.to_owned(),
                 reason: format!(
                     "no such provider; known are {}",
-                    AUTO_ORDER.map(Self::name).join(", ")
+                    AUTO_ORDER
+                        .into_iter()
+                        .chain([Self::Rten])
+                        .map(Self::name)
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
             })
     }

@@ -3,11 +3,11 @@
 //! ONNX is protobuf. Only the fields on the way to the weights are read
 //! (ModelProto.graph = 7, GraphProto.initializer = 5, TensorProto.data_type = 2,
 //! TensorProto.float_data = 4, TensorProto.raw_data = 9); nothing changes size,
-//! so the file stays valid byte for byte elsewhere.
+//! so the file stays valid byte for byte elsewhere. Changes to the graph itself
+//! are [`crate::prelu`]'s and [`crate::shapes`]'s.
 
-use crate::onnx::{
-    Dim, GRAPH_INPUT, Message, VALUE_NAME, Value, edit_graph, picture_input, with_shape,
-};
+use crate::pack::Repair;
+use crate::prelu::split_prelu;
 
 /// Weights smaller than this become zero. Far below one unit in the last place
 /// of any activation, and above the denormal range (1.2e-38) in which CPUs
@@ -17,21 +17,18 @@ pub const TINY_WEIGHT: f32 = 1e-15;
 
 const FLOAT: u64 = 1;
 
-/// States the shape of the picture input: batch, planes, height, width. For
-/// providers that compile a graph for one shape. `None` when the bytes are not
-/// a readable ONNX file with an input.
-pub fn fix_input_shape(model: &[u8], shape: [u32; 4]) -> Option<Vec<u8>> {
-    let dims = shape.map(|size| Dim::Fixed(size.into()));
-    edit_graph(model, |graph| {
-        let name = picture_input(graph)?;
-        for (number, value) in &mut graph.0 {
-            let Value::Bytes(info) = value else { continue };
-            if *number == GRAPH_INPUT && Message::parse(info)?.text(VALUE_NAME) == name {
-                *info = with_shape(info, &dims)?.into();
+/// Makes every repair of the list; `None` when the bytes are not a readable
+/// ONNX file. The same bytes come out on every system.
+pub fn apply(mut model: Vec<u8>, repairs: &[Repair]) -> Option<Vec<u8>> {
+    for repair in repairs {
+        match repair {
+            Repair::ZeroTinyWeights => {
+                zero_tiny_weights(&mut model)?;
             }
+            Repair::SplitPrelu => model = split_prelu(&model)?.0,
         }
-        Some(())
-    })
+    }
+    Some(model)
 }
 
 /// Zeroes every float weight with `|w| <` [`TINY_WEIGHT`]; returns how many

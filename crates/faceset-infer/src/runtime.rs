@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use ort::environment::Environment;
-use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::provider::AUTO_ORDER;
+use crate::session::{RtenSession, Session};
 use crate::{InferError, Provider};
 
 /// File names of the library by system, the plain one first.
@@ -28,7 +28,8 @@ const DIRECTML_LIBRARY: &str = "DirectML.dll";
 /// loads one library.
 #[derive(Clone)]
 pub struct Runtime {
-    environment: Environment,
+    /// Nothing for the kernels that are compiled in.
+    environment: Option<Environment>,
     library: PathBuf,
     provider: Provider,
     device: u32,
@@ -127,7 +128,7 @@ impl Runtime {
             .build()
             .map_err(|e| refuse(e.to_string()))?;
         let runtime = Self {
-            environment,
+            environment: Some(environment),
             library: path,
             provider: Provider::Cpu,
             device: 0,
@@ -137,20 +138,38 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// The library file.
+    /// What runs models without any library: kernels compiled into this
+    /// program. Gives the same faces, slower; callers say so.
+    pub fn compiled_in() -> Self {
+        Self {
+            environment: None,
+            library: PathBuf::new(),
+            provider: Provider::Rten,
+            device: 0,
+            whole: false,
+        }
+    }
+
+    /// The library file; empty for [`Runtime::compiled_in`].
     pub fn library(&self) -> &Path {
         &self.library
     }
 
     /// Version and build of the library, in its own words.
     pub fn build_info(&self) -> String {
-        ort::info().to_owned()
+        match self.environment {
+            Some(_) => ort::info().to_owned(),
+            None => "rten 0.27.0, compiled in".to_owned(),
+        }
     }
 
     /// Providers that this library was built with, in the order in which they
     /// are tried, the processor last. Whether hardware and driver are there too
     /// shows when a session is made.
     pub fn available(&self) -> Vec<Provider> {
+        if self.environment.is_none() {
+            return vec![Provider::Rten];
+        }
         AUTO_ORDER
             .into_iter()
             .filter(|p| p.is_compiled_in())
@@ -165,6 +184,18 @@ impl Runtime {
     /// missing beyond that is an error when a session is made, never a session
     /// that runs on the processor instead.
     pub fn with_provider(&self, provider: Provider, device: u32) -> Result<Self, InferError> {
+        if self.environment.is_none() && provider == Provider::Rten {
+            return Ok(self.clone());
+        }
+        if self.environment.is_none() {
+            return Err(InferError::Provider {
+                provider: provider.to_string(),
+                reason: "there is no ONNX Runtime library; run `cargo xtask setup`, or name one with --ort-lib".to_owned(),
+            });
+        }
+        if provider == Provider::Rten {
+            return Ok(Self::compiled_in());
+        }
         if !provider.is_compiled_in() {
             let there: Vec<_> = self.available().iter().map(|p| p.name()).collect();
             return Err(InferError::Provider {
@@ -204,12 +235,19 @@ impl Runtime {
 
     /// A session for one worker: one thread, since face-sets runs one worker a
     /// core and the runtime's own threads would only spin against each other.
-    pub(crate) fn session(&self, model: &str, bytes: &[u8]) -> Result<Session, InferError> {
+    pub(crate) fn session(&self, model: &str, bytes: Vec<u8>) -> Result<Session, InferError> {
         let refuse = |reason: String| InferError::Model {
             model: model.to_owned(),
             reason,
         };
-        let mut builder = self.configure().map_err(|e| refuse(e.to_string()))?;
+        let Some(environment) = &self.environment else {
+            return RtenSession::load(bytes)
+                .map(|session| Session::Rten(Box::new(session)))
+                .map_err(refuse);
+        };
+        let mut builder = self
+            .configure(environment)
+            .map_err(|e| refuse(e.to_string()))?;
         if let Some(registration) = self.provider.registration(self.device) {
             builder = builder
                 .with_execution_providers([registration])
@@ -224,12 +262,13 @@ impl Runtime {
                 .map_err(|e| refuse(e.to_string()))?;
         }
         builder
-            .commit_from_memory(bytes)
+            .commit_from_memory(&bytes)
+            .map(|session| Session::Ort(Box::new(session)))
             .map_err(|e| refuse(e.to_string()))
     }
 
-    fn configure(&self) -> ort::Result<SessionBuilder> {
-        let builder = Session::builder(&self.environment)?
+    fn configure(&self, environment: &Environment) -> ort::Result<SessionBuilder> {
+        let builder = ort::session::Session::builder(environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_log_level(ort::logging::LogLevel::Error)?
             .with_intra_threads(1)?

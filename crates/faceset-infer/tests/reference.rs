@@ -10,9 +10,11 @@ use std::fs;
 use std::io::Write as _;
 use std::time::Duration;
 
-use faceset_core::BBox;
+use faceset_core::{BBox, hash_bytes};
 use faceset_infer::align::{ALIGNED_EDGE, ARCFACE_TEMPLATE};
-use faceset_infer::repair::zero_tiny_weights;
+use faceset_infer::pack::Repair;
+use faceset_infer::prelu::split_prelu;
+use faceset_infer::repair::{apply, zero_tiny_weights};
 use faceset_infer::{AUTO_ORDER, AnalyzedFace, Analyzer, Pack, Provider, Purpose, self_test};
 use faceset_testkit::repo_root;
 use image::{Rgb, RgbImage};
@@ -377,4 +379,51 @@ fn the_processor_passes_its_own_self_test() {
     assert_eq!(test.problems(), [""; 0]);
     assert_eq!((test.cpu_ms, test.provider_ms), (5.0, 5.0));
     assert!(test.worst_cosine > 0.999_999 && test.n_faces == 8, "{test}");
+}
+
+#[test]
+fn the_repaired_recogniser_is_the_one_that_the_pack_names_and_changes_no_embedding() {
+    let pack = Pack::built_in(faceset_infer::FREE_PACK).unwrap();
+    let spec = &pack.recognizer;
+    assert!(spec.repair.contains(&Repair::SplitPrelu));
+    let bytes = fs::read(free_model("fr_feature.onnx")).unwrap();
+    let repaired = apply(bytes.clone(), &spec.repair).unwrap();
+    assert_eq!(Some(hash_bytes(&repaired)), spec.repaired_sha256);
+    let (_, n_split) = split_prelu(&bytes).unwrap();
+    assert_eq!(n_split, 33);
+
+    // The same bits with and without the split, on every face of the reference.
+    let text =
+        fs::read_to_string(repo_root().join("crates/faceset-infer/packs/faceplugin.toml")).unwrap();
+    let text = text
+        .replace(", \"split-prelu\"", "")
+        .lines()
+        .filter(|l| !l.starts_with("repaired_sha256"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let unsplit = Pack::parse(&text, "the free pack without the split").unwrap();
+    assert_eq!(unsplit.recognizer.repair, [Repair::ZeroTinyWeights]);
+    let mut plain = analyzer(unsplit, &free_models(), Purpose::Embed);
+    let mut split = free_analyzer(Purpose::Embed);
+    assert_eq!(
+        plain.pack().digest(),
+        split.pack().digest(),
+        "one cache serves both"
+    );
+    for picture in &Reference::load().pictures {
+        let pixels = picture.pixels();
+        for face in &picture.faces {
+            let before = plain.embed(&pixels, &face.kps).unwrap();
+            assert_eq!(split.embed(&pixels, &face.kps).unwrap(), before);
+        }
+    }
+}
+
+#[test]
+fn another_repaired_file_than_the_pack_names_is_refused() {
+    let mut pack = Pack::built_in(faceset_infer::FREE_PACK).unwrap();
+    pack.recognizer.repaired_sha256 = Some(hash_bytes(b"another"));
+    let located = pack.locate(&[free_models()]).unwrap();
+    let error = Analyzer::new(&support::runtime(), &located, Purpose::Embed).unwrap_err();
+    assert!(error.to_string().contains("after repair"), "{error}");
 }

@@ -33,6 +33,11 @@ pub struct DecodeLimits {
     /// `None`, which believes any: this crate knows no clock, so the caller
     /// says what year it is.
     pub latest_year: Option<i32>,
+    /// JPEGs may be decoded at a half, a quarter or an eighth of their size
+    /// while the long edge keeps this many pixels; equal is kept. Cheaper for
+    /// big photos, and not the same pixels: a variant of its own (docs/analysis/embed.md).
+    /// Default `None`, which decodes every photo whole.
+    pub jpeg_long_edge_px: Option<u32>,
 }
 
 impl Default for DecodeLimits {
@@ -42,6 +47,7 @@ impl Default for DecodeLimits {
             max_edge_px: DEFAULT_MAX_EDGE_PX,
             max_alloc_bytes: DEFAULT_MAX_ALLOC_BYTES,
             latest_year: None,
+            jpeg_long_edge_px: None,
         }
     }
 }
@@ -89,6 +95,11 @@ pub struct Picture {
     /// management, alpha dropped and not blended, 16 bits cut to the high byte:
     /// what OpenCV's colour reader gives.
     pub rgb: RgbImage,
+    /// Upright width of the stored picture: that of `rgb`, unless it was
+    /// decoded smaller (see [`DecodeLimits::jpeg_long_edge_px`]).
+    pub full_width: u32,
+    /// Upright height of the stored picture.
+    pub full_height: u32,
     /// What the content is, whatever the file was called.
     pub format: Format,
     /// EXIF orientation that was applied, 1 to 8; 1 for none. Always 1 for
@@ -109,6 +120,8 @@ pub struct Picture {
 /// What a format's decoder hands over: pixels as stored, not yet upright.
 pub(crate) struct Decoded {
     pub(crate) rgb: RgbImage,
+    /// Stored width and height, where `rgb` may be smaller.
+    pub(crate) full: Option<[u32; 2]>,
     pub(crate) frames: Option<u32>,
     pub(crate) truncated: bool,
 }
@@ -137,8 +150,17 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, MediaError
         _ => metadata.orientation(),
     };
     let time = metadata.capture_time(limits.latest_year);
+    let rgb = upright(decoded.rgb, orientation);
+    // Orientations from 5 on change the sides.
+    let (full_width, full_height) = match decoded.full {
+        Some([w, h]) if orientation >= 5 => (h, w),
+        Some([w, h]) => (w, h),
+        None => rgb.dimensions(),
+    };
     Ok(Picture {
-        rgb: upright(decoded.rgb, orientation),
+        rgb,
+        full_width,
+        full_height,
         format,
         orientation,
         frames: decoded.frames,

@@ -33,6 +33,7 @@ pub(crate) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Med
         MediaError::damaged(Format::Heic, "fewer pixels than the header promises")
     })?;
     Ok(Decoded {
+        full: None,
         rgb,
         frames: None,
         truncated: false,

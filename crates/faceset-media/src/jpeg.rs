@@ -41,8 +41,9 @@ pub(crate) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Med
     }
 
     // Whatever libjpeg refuses or leaves to the caller is the other decoder's.
-    let decoded =
-        libjpeg(bytes, frame).map_or_else(|| pixels(bytes, limits, frame), |rgb| Ok((rgb, false)));
+    let scale = scale(frame, limits.jpeg_long_edge_px);
+    let decoded = libjpeg(bytes, frame, scale)
+        .map_or_else(|| pixels(bytes, limits, frame), |rgb| Ok((rgb, false)));
     let (rgb, cut) = match decoded {
         // Readers made for cameras' mistakes ignore segments they do not need.
         Err(MediaError::Damaged { source, .. }) => {
@@ -62,7 +63,24 @@ pub(crate) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Med
         truncated: cut || (n_filler >= FILLER_ROWS && n_filler < rgb.height()),
         rgb,
         frames: None,
+        full: Some([width, height]),
     })
+}
+
+/// Eighths of a picture decoded whole.
+const FULL_SCALE: u8 = 8;
+
+/// The least of 1, 2, 4 and 8 eighths at which the long edge keeps
+/// `long_edge_px`.
+fn scale(frame: Frame, long_edge_px: Option<u32>) -> u8 {
+    let Some(least) = long_edge_px else {
+        return FULL_SCALE;
+    };
+    let long = u32::from(frame.width.max(frame.height));
+    [1, 2, 4]
+        .into_iter()
+        .find(|eighths| (long * u32::from(*eighths)).div_ceil(8) >= least)
+        .unwrap_or(FULL_SCALE)
 }
 
 /// Name of the decoder that whole JPEGs go through, for caches: embeddings from
@@ -73,25 +91,27 @@ pub const JPEG_DECODER: &str = "libjpeg";
 /// models were trained on such pixels, and a few levels' difference moves boxes
 /// and embeddings measurably (docs/analysis/accuracy.md).
 ///
+/// `scale` eighths of the size are decoded.
+///
 /// `None` for anything but plain grey and three-component pictures, and for
 /// whatever libjpeg refuses; its own complaints are panics, caught here.
-fn libjpeg(bytes: &[u8], frame: Frame) -> Option<RgbImage> {
+fn libjpeg(bytes: &[u8], frame: Frame, scale: u8) -> Option<RgbImage> {
     if !matches!(frame.n_components, 1 | 3) {
         return None;
     }
     let decode = || {
-        let decoder = mozjpeg::Decompress::new_mem(bytes).ok()?;
+        let mut decoder = mozjpeg::Decompress::new_mem(bytes).ok()?;
         if decoder.size() != (usize::from(frame.width), usize::from(frame.height)) {
             return None;
         }
+        if scale < FULL_SCALE {
+            decoder.scale(scale);
+        }
         let mut started = decoder.rgb().ok()?;
+        let (width, height) = (started.width() as u32, started.height() as u32);
         let pixels = started.read_scanlines::<[u8; 3]>().ok()?;
         started.finish().ok()?;
-        RgbImage::from_raw(
-            frame.width.into(),
-            frame.height.into(),
-            pixels.into_flattened(),
-        )
+        RgbImage::from_raw(width, height, pixels.into_flattened())
     };
     std::panic::catch_unwind(decode).ok().flatten()
 }
@@ -280,6 +300,21 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = Segment<'_>> {
 mod tests {
     use super::*;
     use image::Rgb;
+
+    #[test]
+    fn the_smallest_scale_that_keeps_the_edge_is_taken() {
+        let frame = |width, height| Frame {
+            width,
+            height,
+            n_components: 3,
+            progressive: false,
+        };
+        assert_eq!(scale(frame(3000, 4000), None), 8);
+        assert_eq!(scale(frame(3000, 4000), Some(1000)), 2);
+        assert_eq!(scale(frame(3000, 4000), Some(1001)), 4);
+        assert_eq!(scale(frame(4000, 10), Some(500)), 1);
+        assert_eq!(scale(frame(1000, 900), Some(501)), 8);
+    }
 
     #[test]
     fn one_row_in_fifty_is_too_little_and_more_is_kept() {

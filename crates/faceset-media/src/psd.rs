@@ -68,6 +68,7 @@ pub(crate) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, Med
     }
     let rgb = RgbImage::from_raw(width, height, rgb).expect("three bytes for each pixel");
     Ok(Decoded {
+        full: None,
         rgb,
         frames: None,
         truncated: false,

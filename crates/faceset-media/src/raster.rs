@@ -32,6 +32,7 @@ pub(crate) fn decode(
         .map_err(|e| explain(format, limits, e))?;
     let picture = DynamicImage::from_decoder(decoder).map_err(|e| explain(format, limits, e))?;
     Ok(Decoded {
+        full: None,
         rgb: pixels::to_rgb8(picture),
         frames: container::count(format, bytes),
         truncated: false,

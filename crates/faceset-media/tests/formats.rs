@@ -528,3 +528,27 @@ fn a_raw_file_built_on_tiff_is_not_taken_for_its_thumbnail() {
         }
     ));
 }
+
+#[test]
+fn a_big_jpeg_may_be_decoded_smaller_and_keeps_its_size_in_mind() {
+    // Stored 96 wide and 40 high, shown turned.
+    let stored = RgbImage::from_fn(96, 40, |x, y| Rgb([x as u8 * 2, y as u8 * 5, 90]));
+    let bytes = jpeg(&stored, Some(exif_block(Some(6), &[], &[])));
+    let at = |jpeg_long_edge_px| {
+        let limits = DecodeLimits {
+            jpeg_long_edge_px,
+            ..DecodeLimits::default()
+        };
+        let picture = decode(&bytes, &limits).unwrap();
+        assert_eq!((picture.full_width, picture.full_height), (40, 96));
+        picture.rgb
+    };
+    assert_eq!(at(None).dimensions(), (40, 96));
+    assert_eq!(at(Some(49)), at(None), "half the size would keep 48");
+    let half = at(Some(48));
+    assert_eq!(half.dimensions(), (20, 48));
+    // The same picture: each pixel stands for two by two.
+    let (small, large) = (half.get_pixel(5, 30), at(None).get_pixel(10, 60).0);
+    let off = small.0.iter().zip(large).map(|(a, b)| a.abs_diff(b)).max();
+    assert!(off <= Some(12), "{small:?} {large:?}");
+}
