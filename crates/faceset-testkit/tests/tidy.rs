@@ -68,6 +68,8 @@ const FORMATS: &[(&str, &str)] = &[
     (
         "crates/faceset-queue/src/users.rs USERS_VERSION",
         "docs/formats/queue.md",
+    ),
+    (
         "crates/faceset-pipeline/src/era/file.rs ERAS_VERSION",
         "docs/formats/eras.md",
     ),
