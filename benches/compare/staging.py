@@ -112,6 +112,8 @@ def main():
     parser.add_argument("--threads", type=int, default=8, help="of the peer")
     parser.add_argument("--ours-only", action="store_true")
     parser.add_argument("--v3", action="store_true")
+    parser.add_argument("--serve", default=TARGET / "release/examples/serve")
+    parser.add_argument("--stage", default=TARGET / "release/immich-stage")
     parser.add_argument("--as-peer", nargs=3, metavar=("URL", "KEY", "OUT"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.as_peer:
@@ -120,7 +122,7 @@ def main():
         print(json.dumps({"seen": seen, "staged": staged}))
         return
 
-    serve = [TARGET / "release/examples/serve", "--assets", str(args.assets), "--bytes",
+    serve = [args.serve, "--assets", str(args.assets), "--bytes",
              str(args.bytes), "--latency-ms", str(args.latency_ms), "--staged-share",
              str(args.staged_share)] + (["--v3"] if args.v3 else [])
     server = subprocess.Popen(serve, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -136,7 +138,7 @@ def main():
     rows = []
     try:
         requests_so_far()
-        stage = [TARGET / "release/immich-stage", "--root", work / "ours", "--user", "anna",
+        stage = [args.stage, "--root", work / "ours", "--user", "anna",
                  "--no-log", "--progress", "never", "--json"]
         for name in ("first run", "second run"):
             out, seconds, cpu, peak = timed(stage, env)

@@ -209,6 +209,53 @@ fn the_report_goes_from_assets_to_sets() {
 }
 
 #[test]
+fn the_people_found_most_stand_in_the_report() {
+    use faceset_core::manifest::{ExportedFace, ScoreParts, SwapReadyManifest, SwapSet};
+    let b = bench();
+    let face = |path: String| -> ExportedFace {
+        let bbox = [1.0, 2.0, 30.0, 40.0];
+        let hash = faceset_core::hash_bytes(path.as_bytes());
+        serde_json::from_value(serde_json::json!({
+            "rank": 1, "png": "0001.png", "png_sha256": hash,
+            "key": {"path": path, "sha256": hash, "bbox": bbox},
+            "composite": 0.5, "parts": ScoreParts::default(), "distance": 0.1, "crop": bbox,
+            "upscale": 1.0, "pad_ratio": 0.5, "masked": false, "verified": [],
+        }))
+        .unwrap()
+    };
+    let ours = format!("{}/immich/anna/a.jpg", b.dir.path().display());
+    let set = |name: &str, paths: &[String]| -> SwapSet {
+        let faces: Vec<ExportedFace> = paths.iter().cloned().map(face).collect();
+        serde_json::from_value(serde_json::json!({"name": name, "faces": faces})).unwrap()
+    };
+    let manifest = SwapReadyManifest {
+        version: 1,
+        facesets: vec![
+            set("faceset_003", &["/elsewhere/b.jpg".to_owned()]),
+            set("faceset_007", &[]),
+            set("faceset_012", &[ours.clone(), ours]),
+        ],
+        ..SwapReadyManifest::default()
+    };
+    fs::create_dir(b.path("sets")).unwrap();
+    let text = serde_json::to_string(&manifest).unwrap();
+    fs::write(b.path("sets/manifest.json"), text).unwrap();
+    let output = b.run(&["--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    // 007 by discovery's three matched faces, 012 by two exported ones, 003 by none of ours.
+    let hits = json["report"]["hits"].as_array().unwrap();
+    let names: Vec<_> = hits
+        .iter()
+        .map(|hit| hit["set"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["faceset_007", "faceset_012"], "{hits:?}");
+    assert_eq!(
+        (&hits[0]["matched"], &hits[1]["faces"]),
+        (&3.into(), &2.into())
+    );
+}
+
+#[test]
 fn a_failed_step_stops_the_chain_and_names_itself() {
     let b = bench();
     b.write_chain("echo no room >&2; exit 1");
