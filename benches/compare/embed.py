@@ -20,6 +20,8 @@ Each round runs, one after the other, each in a process of its own:
   ours-1, ours-2    one worker, two workers
   ours-rect         one worker, rectangular detector input
   ours-fast         one worker, big JPEGs decoded smaller
+  ours-openvino     one worker, with --openvino LIBRARY (not the same library)
+  ours-rten         one worker, the kernels that are compiled in, with --rten
 The median of the rounds counts. Processor time is what a process used; on a
 machine with other work wall time only tells how busy it was.
 
@@ -78,7 +80,13 @@ def make_photos(args):
         if f.lower().endswith((".jpg", ".jpeg", ".png")))
     if not sources:
         sys.exit(f"no photos in {args.photos}")
-    # Every n-th, so that all folders take part.
+    # Like a camera's: sides from 6:5 to 2:1. Every n-th, so that all folders take part.
+    like_camera = []
+    for source in sources:
+        picture = cv2.imread(source, cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        if picture is not None and 1.2 <= max(picture.shape) / max(1, min(picture.shape)) <= 2:
+            like_camera.append(source)
+    sources = like_camera or sources
     step = max(1, len(sources) // args.count)
     chosen = (sources[::step] * args.count)[:args.count]
     made = []
@@ -289,6 +297,8 @@ def main():
     parser.add_argument("--most", type=float, default=14.0)
     parser.add_argument("--fast-edge", type=int, default=1280)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--openvino")
+    parser.add_argument("--rten", action="store_true")
     parser.add_argument("--only", help="names of runs, separated by commas")
     parser.add_argument("--json")
     parser.add_argument("--python-side", nargs="*", help=argparse.SUPPRESS)
@@ -330,6 +340,11 @@ def main():
         "ours-rect": ours + ["--workers", "1", "--variant", "rect"],
         "ours-fast": ours + ["--workers", "1", "--fast-decode", str(args.fast_edge)],
     }
+    if args.openvino:
+        runs["ours-openvino"] = [args.ours, "--library", args.openvino, "--provider", "openvino",
+                                 "--pack", pack, "--models", models]
+    if args.rten:
+        runs["ours-rten"] = [args.ours, "--pack", pack, "--models", models]
     if args.only:
         runs = {name: runs[name] for name in args.only.split(",")}
     rounds = {name: [] for name in runs}
