@@ -137,7 +137,7 @@ pub(crate) fn undo(report: &UndoReport) -> String {
                 ));
             }
             Restored::MovedSince { now: None } => {
-                line(format!("face {n} is with nobody now, and stays so"))
+                line(format!("face {n} is with nobody now, and stays so"));
             }
             Restored::Gone => line(format!("face {n} is no more")),
             Restored::GiverGone => line(format!(
@@ -166,7 +166,7 @@ pub(crate) fn undo(report: &UndoReport) -> String {
         match how {
             PersonRemoved::Deleted | PersonRemoved::GoneAlready => {}
             PersonRemoved::InUse { why } => {
-                line(format!("person {person}, made for this, stays: it {why}"))
+                line(format!("person {person}, made for this, stays: it {why}"));
             }
             PersonRemoved::NotAllowed { permission } => {
                 line(format!(
@@ -174,7 +174,7 @@ pub(crate) fn undo(report: &UndoReport) -> String {
                 ));
             }
             PersonRemoved::Refused { why } => {
-                line(format!("person {person}, made for this, stays: {why}"))
+                line(format!("person {person}, made for this, stays: {why}"));
             }
         }
     }

@@ -146,7 +146,7 @@ pub async fn plan_replay(
                 replay.report.rows.push(row);
                 continue;
             }
-            Sought::Face(asset, face) => (asset, face),
+            Sought::Face(asset, face) => (*asset, *face),
         };
         let target = match seeker.target(&word).await? {
             Ok(target) => target,
@@ -227,9 +227,12 @@ fn elsewhere(face: &Face) -> Found {
     }
 }
 
+/// A photo with its faces.
+type PhotoFaces = (Asset, Vec<Face>);
+
 /// A face that was looked for.
 enum Sought {
-    Face(Asset, Face),
+    Face(Box<Asset>, Box<Face>),
     No(Found),
 }
 
@@ -238,7 +241,7 @@ struct Seeker<'a> {
     client: &'a Client,
     owner: Option<&'a UserId>,
     /// The last photo, as the faces of a photo mostly come together.
-    last: Option<(AssetId, Option<(Asset, Vec<Face>)>)>,
+    last: Option<(AssetId, Option<PhotoFaces>)>,
     targets: BTreeMap<PersonId, Result<Action, String>>,
 }
 
@@ -265,12 +268,12 @@ impl<'a> Seeker<'a> {
             return Ok(Sought::No(Found::PhotoGone));
         };
         Ok(match pick(faces, &decision.face, decision.area.as_ref()) {
-            Ok(face) => Sought::Face(asset.clone(), face.clone()),
+            Ok(face) => Sought::Face(Box::new(asset.clone()), Box::new(face.clone())),
             Err(found) => Sought::No(found),
         })
     }
 
-    async fn photo(&self, decision: &Decision) -> Result<Option<(Asset, Vec<Face>)>, Error> {
+    async fn photo(&self, decision: &Decision) -> Result<Option<PhotoFaces>, Error> {
         let asset = match self.client.asset(&decision.asset).await {
             Ok(asset) => Some(asset),
             Err(error) if error.kind() == ErrorKind::Missing => {

@@ -35,10 +35,7 @@ fn forget_lines(world: &World, n: usize) {
     if ahead.iter().any(|entry| last.contains(entry)) {
         return;
     }
-    let kept: String = lines[..lines.len() - n]
-        .iter()
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let kept = lines[..lines.len() - n].join("\n") + "\n";
     std::fs::write(world.journal_path(), kept).unwrap();
 }
 

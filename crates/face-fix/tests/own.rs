@@ -35,7 +35,7 @@ async fn photos(world: &World, person: Uuid) -> Vec<Photo> {
     photos.collect().await.unwrap()
 }
 
-fn find<'a>(photos: &'a [Photo], face: Uuid) -> (&'a Photo, &'a PhotoFace) {
+fn find(photos: &[Photo], face: Uuid) -> (&Photo, &PhotoFace) {
     let faces = photos
         .iter()
         .flat_map(|photo| photo.faces.iter().map(move |face| (photo, face)));

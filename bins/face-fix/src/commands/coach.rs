@@ -1,5 +1,6 @@
 //! `coach`: same and different distances of a pair, and how the rule would have done.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -55,10 +56,11 @@ pub(crate) fn run(args: &Args, session: &SessionArgs, context: &Context) -> anyh
             .collect();
         let mut text = picture(&coach);
         for (margin, trial) in &trials {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "\nmargin {margin:.2}: {} right, {} wrong, {} left to you, {} not to be compared",
                 trial.n_right, trial.n_wrong, trial.n_unsure, trial.n_unknown
-            ));
+            );
         }
         let trials: Vec<_> = trials
             .iter()
