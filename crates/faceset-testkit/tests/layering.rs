@@ -64,6 +64,7 @@ const LAYERS: &[(&str, Uses)] = &[
             "immich-client",
         ]),
     ),
+    ("face-fix-web", Only(&["face-fix", "immich-client"])),
     (
         "faceset-pipeline",
         AllBut(&[
@@ -71,6 +72,7 @@ const LAYERS: &[(&str, Uses)] = &[
             "immich-client",
             "faceset-staging",
             "face-fix",
+            "face-fix-web",
         ]),
     ),
     (
@@ -97,9 +99,10 @@ const FENCED: &[(&str, &[&str])] = &[
             "immich-fake",
             "faceset-staging",
             "face-fix",
+            "face-fix-web",
         ],
     ),
-    ("axum", &["immich-fake", "face-fix"]),
+    ("axum", &["immich-fake", "face-fix-web"]),
     ("clap", &["faceset-cli"]),
     ("clap_complete", &["faceset-cli"]),
     ("indicatif", &["faceset-cli"]),
