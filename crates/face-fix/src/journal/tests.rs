@@ -1,3 +1,5 @@
+//! The journal's promises: what a kill leaves, what is refused.
+
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
@@ -195,8 +197,15 @@ fn the_frozen_journal_of_version_1_reads_as_it_did() {
         .iter()
         .map(PastTransaction::standing)
         .collect();
-    use Standing::{Applied, Open, Stopped, Undone};
-    assert_eq!(standing, [Applied, Undone, Stopped, Open]);
+    assert_eq!(
+        standing,
+        [
+            Standing::Applied,
+            Standing::Undone,
+            Standing::Stopped,
+            Standing::Open
+        ]
+    );
     assert_eq!(past.user().unwrap().as_str(), "4b2f9f6e-user");
     let undone = &past.transactions()[1];
     assert_eq!(undone.created.len(), 1);

@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
 use face_fix::{
     Action, Area, Decision, Engine, Error, Journal, Mode, PersonRef, Start, Transaction,
 };
@@ -143,7 +144,6 @@ impl World {
             let person = face.person.map(|id| library.person(id).unwrap().clone());
             (library.asset(photo).unwrap().sha1(), person)
         });
-        use base64::Engine as _;
         Decision {
             asset: photo.to_string().parse().unwrap(),
             checksum: Some(base64::engine::general_purpose::STANDARD.encode(checksum)),
