@@ -209,6 +209,9 @@ pub struct Transaction {
     /// What it is about in the user's words, for the history; may be empty.
     #[serde(default)]
     pub label: String,
+    /// Where it comes from, for carrying the same plan on: "plan CRC #n".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// The pair under review.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pair: Option<Pair>,
@@ -228,6 +231,7 @@ impl Transaction {
             who: who.into(),
             by: By::Hand,
             label: String::new(),
+            origin: None,
             pair: None,
             review: None,
             decisions: Vec::new(),

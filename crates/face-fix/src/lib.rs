@@ -5,6 +5,13 @@
 //! - [`Engine`]: writes ahead, sends, reads back; undoes; finishes after a crash or an
 //!   outage what was begun.
 //!
+//! - [`Plan`] and [`apply`]: decisions in a file; [`verify`] and [`plan_replay`]: what the
+//!   server still knows of a journal, and bringing back what it forgot.
+//! - [`PersonPhotos`]: the photos of a person with their faces, page by page.
+//! - [`OwnFaces`], [`PairIndex`], [`AutoRule`]: suggestions from our own embeddings;
+//!   [`suggest_by_immich`] without them. [`coach`]: where two people can be told apart.
+//! - [`split()`]: a person's faces in groups, to be given to several people.
+//!
 //! No HTTP server, no page, no command line: programs bring these, and the time and
 //! the user's name too.
 //!
@@ -27,12 +34,20 @@
 //! # }
 //! ```
 
+mod coach;
 mod decision;
 mod engine;
 mod error;
 mod journal;
+mod own;
 mod permissions;
+mod photos;
+mod plan;
+mod replay;
+mod split;
+mod suggest;
 
+pub use coach::{BIN_WIDTH, Coach, Cut, N_BINS, RuleTrial, coach, confirmed, try_rule};
 pub use decision::{Action, Area, By, Decision, Pair, PersonRef, Review, ReviewHow, Transaction};
 pub use engine::{DecisionOutcome, Engine, Mode, Outcome, Start, Status, UndoReport};
 pub use error::Error;
@@ -41,4 +56,10 @@ pub use journal::{
     PairStats, Past, PastTransaction, PastUndo, PersonRemoved, Restored, Settled, Standing,
     TransactionId,
 };
+pub use own::{LinkReport, NoVector, OwnFaces, PhotoLink, SAME_FACE_IOU, link_by_reading};
 pub use permissions::{Function, MissingPermission, NEEDED, Permissions};
+pub use photos::{PersonPhotos, Photo, PhotoFace};
+pub use plan::{ApplyReport, PLAN_VERSION, Plan, apply};
+pub use replay::{Found, FoundRow, Replay, VerifyReport, plan_replay, verify};
+pub use split::{GroupTarget, SPLIT_DISTANCE, Split, SplitFace, SplitGroup, split};
+pub use suggest::{AutoRule, Nearest, PairIndex, Side, Suggestion, Verdict, suggest_by_immich};

@@ -1,0 +1,45 @@
+//! `undo`: a transaction is taken back.
+
+use anyhow::Context as _;
+use face_fix::{Standing, TransactionId};
+use faceset_cli::{Exit, Report};
+use serde_json::json;
+
+use crate::session::{SessionArgs, block_on, for_people, now};
+use crate::words;
+
+/// Flags.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its number in the history, or `last`
+    transaction: String,
+}
+
+pub(crate) fn run(args: &Args, session: &SessionArgs) -> anyhow::Result<Report> {
+    block_on(async {
+        let (engine, start) = session.engine().await?;
+        let id = if args.transaction == "last" {
+            let history = engine.history();
+            let undone = |standing| standing == Standing::Undone;
+            let last = history.iter().rev().find(|past| !undone(past.standing()));
+            last.context("nothing is left to undo")?.id
+        } else {
+            let number = args.transaction.parse::<TransactionId>();
+            number.with_context(|| format!("{:?} is no number of the history", args.transaction))?
+        };
+        let report = engine
+            .undo(id, now(), session.who())
+            .await
+            .map_err(for_people)?;
+        let exit = match (report.done, report.is_complete()) {
+            (false, _) => Exit::Paused,
+            (true, true) => Exit::Ok,
+            (true, false) => Exit::Error,
+        };
+        Ok(Report {
+            text: format!("{}{}", words::start(&start), words::undo(&report)),
+            json: json!({ "start": start, "undo": report }),
+            exit,
+        })
+    })
+}

@@ -1,0 +1,167 @@
+//! Where the server, the key and the journal are, and how work is run on them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use face_fix::{Engine, Journal, Mode, OwnFaces, PersonRef, Start, Transaction, link_by_reading};
+use faceset_cli::Context;
+use immich_client::{ApiKey, BaseUrl, Client, ClientOptions, ErrorKind};
+use jiff::Timestamp;
+
+/// Flags that every command takes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Server and journal")]
+pub(crate) struct SessionArgs {
+    /// Address of the Immich server
+    #[arg(long, global = true, value_name = "URL", env = "IMMICH_URL")]
+    immich_url: Option<String>,
+    /// API key; better given in the environment, where other users can't see it
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY",
+        env = "IMMICH_API_KEY",
+        hide_env_values = true
+    )]
+    api_key: Option<String>,
+    /// The journal of decisions
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "face-fix.journal.jsonl"
+    )]
+    journal: PathBuf,
+    /// Who decides, for the history
+    #[arg(long, global = true, value_name = "NAME", default_value = "face-fix")]
+    who: String,
+    /// Refuse everything that would change anything
+    #[arg(long, global = true)]
+    read_only: bool,
+    /// Check everything against the server and say what would happen; change nothing
+    #[arg(long, global = true)]
+    dry_run: bool,
+}
+
+impl SessionArgs {
+    pub(crate) fn journal_path(&self) -> &Path {
+        &self.journal
+    }
+
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        let url = self.immich_url.as_deref();
+        let url = url.context("no server is given: use --immich-url or IMMICH_URL")?;
+        let key = self.api_key.as_deref();
+        let key = key.context("no key is given: use --api-key or IMMICH_API_KEY")?;
+        let base = BaseUrl::parse(url).map_err(for_people)?;
+        let key = ApiKey::new(key).map_err(for_people)?;
+        Client::new(base, key, ClientOptions::default()).map_err(for_people)
+    }
+
+    pub(crate) async fn engine(&self) -> anyhow::Result<(Engine, Start)> {
+        self.engine_as(Mode {
+            read_only: self.read_only,
+            dry_run: self.dry_run,
+        })
+        .await
+    }
+
+    /// For commands that only look.
+    pub(crate) async fn looking(&self) -> anyhow::Result<(Engine, Start)> {
+        self.engine_as(Mode {
+            read_only: true,
+            dry_run: false,
+        })
+        .await
+    }
+
+    async fn engine_as(&self, mode: Mode) -> anyhow::Result<(Engine, Start)> {
+        let client = self.client()?;
+        let holder = format!("face-fix, process {}", std::process::id());
+        let journal = Journal::open(&self.journal, &holder).map_err(for_people)?;
+        Engine::new(client, journal, mode).await.map_err(for_people)
+    }
+
+    /// A transaction of now, without faces.
+    pub(crate) fn blank(&self) -> Transaction {
+        Transaction::new(now(), self.who.clone())
+    }
+
+    pub(crate) fn who(&self) -> &str {
+        &self.who
+    }
+
+    pub(crate) fn is_dry(&self) -> bool {
+        self.dry_run
+    }
+}
+
+/// The only clock of this program.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Runs a command's work.
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    runtime.block_on(work)
+}
+
+/// Error fragments read after "failed to".
+pub(crate) fn for_people(error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
+    let text = format!("failed to {error}");
+    match std::error::Error::source(&error) {
+        // A transparent error says its source's words already.
+        Some(source) if source.to_string() != error.to_string() => {
+            anyhow::anyhow!("{text}: {source}")
+        }
+        _ => anyhow::anyhow!(text),
+    }
+}
+
+/// The person of this id, or the only one of exactly this name.
+pub(crate) async fn person(client: &Client, text: &str) -> anyhow::Result<PersonRef> {
+    if let Ok(id) = text.parse() {
+        match client.person(&id).await {
+            Ok(person) => return Ok(PersonRef::from(&person)),
+            Err(error) if matches!(error.kind(), ErrorKind::Missing | ErrorKind::BadRequest) => {}
+            Err(error) => return Err(for_people(error)),
+        }
+    }
+    let people = client.all_people(true).await.map_err(for_people)?;
+    let named: Vec<_> = people.iter().filter(|person| person.name == text).collect();
+    match named.as_slice() {
+        [person] => Ok(PersonRef::from(*person)),
+        [] => bail!("there is no person {text:?}; `face-fix people` lists them with their ids"),
+        several => {
+            let ids: Vec<&str> = several.iter().map(|person| person.id.as_str()).collect();
+            bail!(
+                "several people are called {text:?}; use an id: {}",
+                ids.join(", ")
+            )
+        }
+    }
+}
+
+/// The embeddings of a cache, linked to Immich by reading the photos it was made from.
+pub(crate) fn own_faces(path: &Path, context: &Context) -> anyhow::Result<OwnFaces> {
+    let (cache, _) = faceset_cache::load(path).map_err(for_people)?;
+    let (links, report) = link_by_reading(&cache, context.progress(), &context.cancel);
+    if links.is_empty() {
+        bail!(
+            "no photo of {} can be linked to Immich: {} unreadable, {} changed; \
+             the photos must lie where the cache saw them",
+            path.display(),
+            report.n_unreadable,
+            report.n_changed
+        );
+    }
+    context.progress().note(&format!(
+        "photos linked: {}, unreadable: {}, changed: {}",
+        report.n_linked, report.n_unreadable, report.n_changed
+    ));
+    Ok(OwnFaces::new(&cache, &links))
+}
