@@ -11,6 +11,7 @@
 )]
 
 mod archive;
+mod browser;
 mod cargo;
 mod clients;
 mod digest;
@@ -96,8 +97,9 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             cargo::sort(&home, &src, &out, &extra)
         }
         Task::Test { extra } => {
-            setup::bring_everything(&home)?;
-            cargo::test(&home, &extra)
+            println!("set-up in {}", home.root.display());
+            setup::bring(&home, &setup::FOR_TESTS)?;
+            cargo::test(&home, &extra, setup::browser(&home).as_deref())
         }
         Task::Ci => cargo::ci(&home),
     }

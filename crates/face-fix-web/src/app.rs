@@ -3,18 +3,21 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use face_fix::Engine;
+use face_fix::{Engine, OwnFaces};
 use jiff::Timestamp;
 
+use crate::advice::Indices;
 use crate::people::People;
 use crate::photo::Photos;
 use crate::pretend::Pretended;
 use crate::queue::Queues;
+use crate::split::Splits;
 
 /// What a program tells the page's server.
 pub struct AppOptions {
     pub(crate) who: String,
     pub(crate) clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    pub(crate) own: Option<Arc<OwnFaces>>,
 }
 
 impl AppOptions {
@@ -26,7 +29,16 @@ impl AppOptions {
         Self {
             who: who.into(),
             clock: Box::new(clock),
+            own: None,
         }
+    }
+
+    /// Our own embeddings of the library's faces, for suggestions, the threshold coach
+    /// and splitting. Without them suggestions come from Immich's order.
+    #[must_use]
+    pub fn with_own_faces(mut self, own: Arc<OwnFaces>) -> Self {
+        self.own = Some(own);
+        self
     }
 }
 
@@ -34,6 +46,7 @@ impl fmt::Debug for AppOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AppOptions")
             .field("who", &self.who)
+            .field("own", &self.own.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -49,6 +62,8 @@ pub(crate) struct Inner {
     pub(crate) people: People,
     pub(crate) photos: Photos,
     pub(crate) queues: Queues,
+    pub(crate) indices: Indices,
+    pub(crate) splits: Splits,
     /// What a dry run would have done.
     pub(crate) pretended: Mutex<Pretended>,
 }
@@ -63,6 +78,8 @@ impl App {
             people: People::default(),
             photos: Photos::default(),
             queues: Queues::default(),
+            indices: Indices::default(),
+            splits: Splits::default(),
             pretended: Mutex::default(),
         }))
     }

@@ -13,7 +13,11 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/js/api.js", JS, include_str!("../ui/js/api.js")),
     ("/js/banner.js", JS, include_str!("../ui/js/banner.js")),
     ("/js/coach.js", JS, include_str!("../ui/js/coach.js")),
-    ("/js/countdown.js", JS, include_str!("../ui/js/countdown.js")),
+    (
+        "/js/countdown.js",
+        JS,
+        include_str!("../ui/js/countdown.js"),
+    ),
     ("/js/dom.js", JS, include_str!("../ui/js/dom.js")),
     ("/js/facecard.js", JS, include_str!("../ui/js/facecard.js")),
     ("/js/keys.js", JS, include_str!("../ui/js/keys.js")),
@@ -35,7 +39,8 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     FILES
         .iter()
         .fold(Router::new(), |router, &(path, kind, text)| {
-            let answer = move || async move { ([(header::CONTENT_TYPE, kind)], text).into_response() };
+            let answer =
+                move || async move { ([(header::CONTENT_TYPE, kind)], text).into_response() };
             router.route(path, get(answer))
         })
 }
@@ -56,21 +61,35 @@ mod tests {
             assert!(text.starts_with("// "), "{name} has no header comment");
             n_scripts += 1;
         }
-        assert_eq!(n_scripts, FILES.iter().filter(|(_, kind, _)| *kind == JS).count());
+        assert_eq!(
+            n_scripts,
+            FILES.iter().filter(|(_, kind, _)| *kind == JS).count()
+        );
     }
 
     #[test]
     fn the_page_never_parses_text_as_markup_and_loads_nothing_from_outside() {
         for (path, _, text) in FILES {
-            for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
+            for sink in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+            ] {
                 assert!(!text.contains(sink), "{path} uses {sink}");
             }
             let outside = text
                 .match_indices("://")
-                .filter(|(at, _)| !text[..*at].ends_with("http") || !text[*at..].starts_with("://www.w3.org/"))
+                .filter(|(at, _)| {
+                    !text[..*at].ends_with("http") || !text[*at..].starts_with("://www.w3.org/")
+                })
                 .count();
             assert_eq!(outside, 0, "{path} names an outside address");
-            assert!(!text.contains(" style=") && !text.contains("onclick="), "{path} has inline style or script");
+            assert!(
+                !text.contains(" style=") && !text.contains("onclick="),
+                "{path} has inline style or script"
+            );
         }
     }
 }

@@ -23,6 +23,7 @@
 mod advice;
 mod app;
 mod assets;
+mod coach;
 mod error;
 mod guard;
 mod origin;
@@ -34,6 +35,7 @@ mod queue;
 mod review;
 mod routes;
 mod server;
+mod split;
 mod state;
 mod token;
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use face_fix::{Action, Area, Pair, Past, Settled};
-use immich_client::{AssetId, Face, FaceId, PersonId};
+use face_fix::{Action, Pair, Past, PersonRef, Photo, Settled};
+use immich_client::{AssetId, FaceId};
 use serde::Serialize;
 
 use crate::advice::Advice;
@@ -18,8 +18,7 @@ const MAX_REMEMBERED: usize = 512;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Facts {
     pub(crate) row: Row,
-    /// By their left edge.
-    pub(crate) faces: Vec<Face>,
+    pub(crate) photo: Photo,
 }
 
 /// The facts of the last photos that were shown.
@@ -40,7 +39,7 @@ impl Photos {
 
     pub(crate) fn keep(&self, facts: Facts) -> Arc<Facts> {
         let mut store = lock(&self.0);
-        let asset = facts.row.asset.clone();
+        let asset = facts.photo.asset.clone();
         let facts = Arc::new(facts);
         if store.facts.insert(asset.clone(), facts.clone()).is_none() {
             store.order.push_back(asset);
@@ -76,8 +75,8 @@ impl Was {
 /// The last word of the journal on each face of a photo, for a pair.
 pub(crate) fn decided(past: &Past, pair: &Pair, asset: &AssetId) -> BTreeMap<FaceId, Was> {
     let mut words = BTreeMap::new();
-    for past in past.transactions().iter().rev() {
-        if past.undo.is_some() || past.transaction.pair.as_ref() != Some(pair) {
+    for past in past.since_reset(pair).rev() {
+        if past.undo.is_some() {
             continue;
         }
         for (decision, settled) in past.transaction.decisions.iter().zip(&past.settled) {
@@ -107,13 +106,6 @@ pub(crate) enum State {
     Other,
 }
 
-/// Whose face it is, for the page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Owner {
-    pub(crate) id: PersonId,
-    pub(crate) name: String,
-}
-
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct FaceView {
     pub(crate) id: FaceId,
@@ -121,7 +113,7 @@ pub(crate) struct FaceView {
     pub(crate) number: Option<usize>,
     /// Left, top, right, bottom, as shares of the upright picture.
     pub(crate) area: Option<[f64; 4]>,
-    pub(crate) person: Option<Owner>,
+    pub(crate) person: Option<PersonRef>,
     pub(crate) state: State,
     #[serde(rename = "suggestion")]
     pub(crate) advice: Option<Advice>,
@@ -155,7 +147,7 @@ impl PhotoView {
 
 /// Puts together what the page shows. `words` are the last decisions for the pair.
 pub(crate) fn view(
-    facts: &Facts,
+    photo: &Photo,
     pair: &Pair,
     words: &BTreeMap<FaceId, Was>,
     position: usize,
@@ -163,14 +155,14 @@ pub(crate) fn view(
 ) -> PhotoView {
     let mut n_ours = 0;
     let mut correct_present = false;
-    let faces = facts
+    let faces = photo
         .faces
         .iter()
         .map(|face| {
             let person = face.person.as_ref().map(|p| &p.id);
             let is_wrong = person == Some(&pair.wrong);
             let is_correct = person == Some(&pair.correct);
-            let state = match words.get(&face.id) {
+            let state = match words.get(&face.face) {
                 // Whoever moved it back since wants it looked at again.
                 Some(Was::Kept) if is_wrong => State::Kept,
                 Some(Was::Fixed) if is_correct => State::Fixed,
@@ -184,25 +176,52 @@ pub(crate) fn view(
                 n_ours
             });
             FaceView {
-                id: face.id.clone(),
+                id: face.face.clone(),
                 number,
-                area: Area::of(&face.area).map(|a| [a.x1, a.y1, a.x2, a.y2]),
-                person: face.person.as_ref().map(|person| Owner {
-                    id: person.id.clone(),
-                    name: person.name.clone(),
-                }),
+                area: face.area.map(|a| [a.x1, a.y1, a.x2, a.y2]),
+                person: face.person.clone(),
                 state,
                 advice: None,
             }
         })
         .collect();
     PhotoView {
-        asset: facts.row.asset.clone(),
-        file_name: facts.row.file_name.clone(),
-        taken: facts.row.taken.map(|at| at.to_string()),
+        asset: photo.asset.clone(),
+        file_name: photo.file_name.clone(),
+        taken: photo.taken.map(|at| at.to_string()),
         link,
         position,
         correct_present,
         faces,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(n: usize) -> Facts {
+        let asset: immich_client::Asset =
+            serde_json::from_value(serde_json::json!({"id": format!("a{n}")})).unwrap();
+        let photo = Photo::new(&asset, Vec::new());
+        Facts {
+            row: asset.into(),
+            photo,
+        }
+    }
+
+    #[test]
+    fn only_the_last_photos_are_remembered() {
+        let photos = Photos::default();
+        for n in 0..=MAX_REMEMBERED {
+            photos.keep(facts(n));
+        }
+        let knows = |n: usize| photos.of(&format!("a{n}").parse().unwrap()).is_some();
+        assert!(!knows(0) && knows(1) && knows(MAX_REMEMBERED));
+        // Seen again is not one more.
+        photos.keep(facts(1));
+        assert!(knows(1) && knows(2));
+        assert_eq!(lock(&photos.0).facts.len(), MAX_REMEMBERED);
+        assert_eq!(lock(&photos.0).order.len(), MAX_REMEMBERED);
     }
 }

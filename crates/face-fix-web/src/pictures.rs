@@ -9,12 +9,20 @@ use immich_client::{Client, MediaRequest};
 use crate::error::{Kind, Refusal};
 
 /// What may be passed on: anything else could be a page that runs scripts.
-const PICTURES: [&str; 5] = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"];
+const PICTURES: [&str; 5] = [
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "image/avif",
+];
 
 /// The picture, streamed.
 pub(crate) async fn pass_on(client: &Client, request: &MediaRequest) -> Result<Response, Refusal> {
     let media = client.open(request).await?;
-    let kind = PICTURES.iter().find(|kind| media.content_type().starts_with(*kind));
+    let kind = PICTURES
+        .iter()
+        .find(|kind| media.content_type().starts_with(*kind));
     let Some(kind) = kind else {
         return Err(Refusal::new(
             Kind::Server,
@@ -33,9 +41,15 @@ pub(crate) async fn pass_on(client: &Client, request: &MediaRequest) -> Result<R
     });
     let chunks = Box::pin(chunks);
     let body: Body = Body::from_stream(chunks);
-    let mut response = ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response();
+    let mut response = (
+        [(header::CONTENT_TYPE, HeaderValue::from_static(kind))],
+        body,
+    )
+        .into_response();
     if let Some(length) = length {
-        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, length.into());
     }
     Ok(response)
 }

@@ -23,13 +23,18 @@ impl Pretended {
 
     /// Takes the last one of a pair back.
     pub(crate) fn undo(&mut self, pair: &Pair) -> Option<Transaction> {
-        let at = self.done.iter().rposition(|t| t.pair.as_ref() == Some(pair))?;
+        let at = self
+            .done
+            .iter()
+            .rposition(|t| t.pair.as_ref() == Some(pair))?;
         *self.n_undone.entry(pair.clone()).or_default() += 1;
         Some(self.done.remove(at))
     }
 
     fn of_pair<'a>(&'a self, pair: &'a Pair) -> impl Iterator<Item = &'a Transaction> {
-        self.done.iter().filter(move |t| t.pair.as_ref() == Some(pair))
+        self.done
+            .iter()
+            .filter(move |t| t.pair.as_ref() == Some(pair))
     }
 
     /// The last word on each face of a photo.

@@ -1,7 +1,7 @@
 //! The photos of a person in the order of the review: listed once per session, by a
 //! keyset walk, while the first ones are looked at already.
 //!
-//! A queue keeps ids, dates and names only, some 150 bytes a photo. Tabs share the
+//! A queue keeps some 700 bytes a photo and no faces. Tabs share the
 //! queues' store, not their position in one.
 
 use std::collections::VecDeque;
@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use immich_client::{
     Asset, AssetId, Client, Error, ErrorKind, PersonId, SearchFilter, UserId, WalkOptions,
 };
-use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::app::lock;
@@ -22,23 +21,32 @@ const MAX_QUEUES: usize = 4;
 /// need not wait for a thousand records.
 const PAGE: u32 = 250;
 
-/// One photo, as far as the queue knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One photo, as far as the queue knows it: no faces but for edited photos, whose boxes
+/// in the original only searches tell.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
-    pub(crate) asset: AssetId,
-    pub(crate) checksum: Option<String>,
-    pub(crate) file_name: Option<String>,
-    pub(crate) taken: Option<Timestamp>,
+    /// The record without people and camera data.
+    pub(crate) asset: Arc<Asset>,
 }
 
 impl From<Asset> for Row {
-    fn from(asset: Asset) -> Self {
-        Self {
-            checksum: asset.checksum,
-            file_name: asset.original_file_name,
-            taken: asset.local_date_time.or(asset.file_created_at),
-            asset: asset.id,
+    fn from(mut asset: Asset) -> Self {
+        if !asset.is_edited {
+            asset.people = Vec::new();
+            asset.unassigned_faces = None;
         }
+        asset.exif_info = None;
+        asset.original_path = None;
+        asset.original_mime_type = None;
+        Self {
+            asset: Arc::new(asset),
+        }
+    }
+}
+
+impl Row {
+    pub(crate) fn id(&self) -> &AssetId {
+        &self.asset.id
     }
 }
 
@@ -114,7 +122,12 @@ impl Queues {
             ..WalkOptions::default()
         };
         // Asked for the version first: older servers list the archive in another way.
-        tokio::spawn(fill(client.clone(), options, wrong.clone(), Arc::downgrade(&queue)));
+        tokio::spawn(fill(
+            client.clone(),
+            options,
+            wrong.clone(),
+            Arc::downgrade(&queue),
+        ));
         (id, queue, true)
     }
 }
@@ -128,6 +141,7 @@ async fn fill(
 ) {
     let filter = SearchFilter {
         person_ids: vec![wrong],
+        with_people: true,
         ..SearchFilter::default()
     };
     let version = match client.version().await {

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use face_fix::{
-    Action, Area, By, Decision, Outcome, Pair, PastTransaction, PersonRef, Restored, Review,
-    ReviewHow, Standing, Status, Transaction, TransactionId, UndoReport,
+    Action, By, Decision, Outcome, Pair, PastTransaction, PersonRef, Photo, PhotoFace, Restored,
+    Review, ReviewHow, Side, Standing, Status, Transaction, TransactionId, UndoReport,
 };
 use futures::{StreamExt, stream};
 use immich_client::{AssetId, ErrorKind, FaceId};
 use serde::{Deserialize, Serialize};
 
+use crate::advice::RuleChoice;
 use crate::app::{Inner, lock};
 use crate::error::{Kind, Refusal};
 use crate::photo::{Facts, PhotoView, State, Was, decided, view};
@@ -41,7 +42,8 @@ pub(crate) struct NextRequest {
     pub(crate) filter: Filter,
     /// Skip photos where both people appear already.
     pub(crate) skip_both: bool,
-    pub(crate) margin: f64,
+    #[serde(flatten)]
+    pub(crate) rule: RuleChoice,
     /// The list, from the answer before.
     pub(crate) queue: Option<u64>,
     /// The last position looked at, from the answer before; 0 to begin.
@@ -83,7 +85,8 @@ pub(crate) struct DecideRequest {
     #[serde(flatten)]
     pub(crate) pair: Pair,
     pub(crate) asset: AssetId,
-    pub(crate) margin: f64,
+    #[serde(flatten)]
+    pub(crate) rule: RuleChoice,
     /// Decided by the auto-fix rule.
     pub(crate) auto: bool,
     pub(crate) decisions: Vec<FaceChoice>,
@@ -132,13 +135,13 @@ impl Inner {
             let reviewed = self.reviewed(pair);
             let shown = stream::iter(chunk.into_iter().enumerate())
                 .map(|(at, row)| {
-                    let known = reviewed.contains(&row.asset);
+                    let known = reviewed.contains(row.id());
                     async move {
                         let position = after + at + 1;
                         let photo = if known {
                             Ok(None)
                         } else {
-                            self.look_at(pair, row, position, request.margin).await
+                            self.look_at(pair, row, position, request.rule).await
                         };
                         (position, photo)
                     }
@@ -156,7 +159,14 @@ impl Inner {
                     Ok(None) => {}
                     Err(refusal) if photos.is_empty() => return Err(refusal),
                     Err(_) => {
-                        return Ok(self.next_answer(&request, queue, photos, after, false, rows.length()));
+                        return Ok(self.next_answer(
+                            &request,
+                            queue,
+                            photos,
+                            after,
+                            false,
+                            rows.length(),
+                        ));
                     }
                 }
                 after = position;
@@ -194,10 +204,10 @@ impl Inner {
         pair: &Pair,
         row: Row,
         position: usize,
-        margin: f64,
+        rule: RuleChoice,
     ) -> Result<Option<PhotoView>, Refusal> {
         match self.facts(row).await {
-            Ok(facts) => Ok(Some(self.see(pair, &facts, position, margin).await)),
+            Ok(facts) => Ok(Some(self.see(pair, &facts, position, rule).await)),
             Err(error) if error.kind() == ErrorKind::Missing => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -208,7 +218,8 @@ impl Inner {
     async fn is_shown(&self, request: &NextRequest, photo: &PhotoView) -> Result<bool, Refusal> {
         let both = request.skip_both && photo.correct_present;
         if photo.n_open() == 0 || both {
-            self.note_review(&request.pair, &photo.asset, ReviewHow::SkippedByRule).await?;
+            self.note_review(&request.pair, &photo.asset, ReviewHow::SkippedByRule)
+                .await?;
             return Ok(false);
         }
         Ok(match request.filter {
@@ -223,37 +234,51 @@ impl Inner {
         &self,
         pair: &Pair,
         asset: &AssetId,
-        margin: f64,
+        rule: RuleChoice,
     ) -> Result<PhotoView, Refusal> {
         let row = self.row(asset).await?;
         let facts = self.facts(row).await?;
-        Ok(self.see(pair, &facts, 0, margin).await)
+        Ok(self.see(pair, &facts, 0, rule).await)
     }
 
     async fn row(&self, asset: &AssetId) -> Result<Row, Refusal> {
         match self.photos.of(asset) {
             Some(facts) => Ok(facts.row.clone()),
+            // Met outside of any list: boxes in the original stay unknown if it is edited.
             None => Ok(self.engine.client().asset(asset).await?.into()),
         }
     }
 
     async fn facts(&self, row: Row) -> Result<Arc<Facts>, immich_client::Error> {
-        let faces = self.engine.client().faces(&row.asset).await?;
+        let faces = self.engine.client().faces(row.id()).await?;
         for person in faces.iter().filter_map(|face| face.person.as_ref()) {
             self.people.note(person);
         }
-        Ok(self.photos.keep(Facts { row, faces }))
+        let photo = Photo::new(&row.asset, faces);
+        Ok(self.photos.keep(Facts { row, photo }))
     }
 
-    async fn see(&self, pair: &Pair, facts: &Facts, position: usize, margin: f64) -> PhotoView {
-        let asset = &facts.row.asset;
+    async fn see(
+        &self,
+        pair: &Pair,
+        facts: &Facts,
+        position: usize,
+        rule: RuleChoice,
+    ) -> PhotoView {
+        let mut photo = self.standing(pair, facts, position);
+        self.advise(pair, &facts.photo, &mut photo, rule).await;
+        photo
+    }
+
+    /// Where the faces stand, without suggestions.
+    fn standing(&self, pair: &Pair, facts: &Facts, position: usize) -> PhotoView {
+        let asset = &facts.photo.asset;
         let mut words = self.engine.look(|past| decided(past, pair, asset));
         let dry = lock(&self.pretended).decided(pair, asset);
-        let link = self.engine.client().base_url().photo_page(asset);
         words.extend(dry.clone());
-        let mut photo = view(facts, pair, &words, position, link);
+        let link = self.engine.client().base_url().photo_page(asset);
+        let mut photo = view(&facts.photo, pair, &words, position, link);
         pretend(&mut photo, &dry);
-        self.advise(pair, facts, &mut photo, margin).await;
         photo
     }
 
@@ -276,11 +301,16 @@ impl Inner {
         }
         let correct = self.people.of(self.engine.client(), &pair.correct).await?;
         for choice in &request.decisions {
-            transaction.decisions.push(decision(pair, &facts, choice, &correct)?);
+            transaction
+                .decisions
+                .push(decision(pair, &facts, choice, &correct)?);
         }
-        let before = self.see(pair, &facts, 0, request.margin).await;
+        let before = self.standing(pair, &facts, 0);
         let is_decided = |face: &FaceId| request.decisions.iter().any(|c| c.face == *face);
-        let left = before.faces.iter().any(|face| face.state == State::Open && !is_decided(&face.id));
+        let left = before
+            .faces
+            .iter()
+            .any(|face| face.state == State::Open && !is_decided(&face.id));
         if !left {
             transaction.review = Some(Review {
                 asset: request.asset.clone(),
@@ -288,7 +318,15 @@ impl Inner {
             });
         }
         self.carry_out(transaction).await?;
-        let photo = self.photo(pair, &request.asset, request.margin).await?;
+        for choice in &request.decisions {
+            let to = match choice.action {
+                Choice::Fix => Some(Side::Correct),
+                Choice::Keep => Some(Side::Wrong),
+                Choice::Unassign => None,
+            };
+            self.moved(pair, &choice.face, to);
+        }
+        let photo = self.photo(pair, &request.asset, request.rule).await?;
         Ok(DecideAnswer {
             photo,
             stats: self.stats(pair),
@@ -303,7 +341,7 @@ impl Inner {
     }
 
     /// Hands a transaction to the engine and makes its end plain: through, or a refusal.
-    async fn carry_out(&self, transaction: Transaction) -> Result<Outcome, Refusal> {
+    pub(crate) async fn carry_out(&self, transaction: Transaction) -> Result<Outcome, Refusal> {
         let outcome = self.engine.decide(transaction.clone()).await?;
         match &outcome.status {
             Status::Applied => Ok(outcome),
@@ -333,9 +371,7 @@ impl Inner {
         let waits = waits.or_else(|| undone.into_iter().find(|u| !u.done).and_then(|u| u.why));
         match waits {
             None => Ok(()),
-            Some(why) => {
-                Err(Refusal::new(Kind::Waiting, "Immich is still away.").because(why))
-            }
+            Some(why) => Err(Refusal::new(Kind::Waiting, "Immich is still away.").because(why)),
         }
     }
 
@@ -369,18 +405,23 @@ impl Inner {
     }
 
     /// Takes the last decision of this pair back, whichever tab or run made it.
-    pub(crate) async fn undo(&self, pair: &Pair, margin: f64) -> Result<UndoAnswer, Refusal> {
+    pub(crate) async fn undo(&self, pair: &Pair, rule: RuleChoice) -> Result<UndoAnswer, Refusal> {
         let (asset, text) = if self.is_dry() {
             let Some(last) = lock(&self.pretended).undo(pair) else {
                 return Ok(self.nothing_to_undo(pair));
             };
             (asset_of(&last), "Taken back (dry run).".to_owned())
         } else {
-            let last = self.engine.look(|past| last_decision(past.transactions(), pair));
+            let last = self
+                .engine
+                .look(|past| last_decision(past.transactions(), pair));
             let Some((id, transaction)) = last else {
                 return Ok(self.nothing_to_undo(pair));
             };
             let report = self.engine.undo(id, self.now(), &*self.options.who).await?;
+            for decision in &transaction.decisions {
+                self.moved(pair, &decision.face, Some(Side::Wrong));
+            }
             if !report.done {
                 return Err(Refusal::new(
                     Kind::Waiting,
@@ -391,7 +432,7 @@ impl Inner {
             (asset_of(&transaction), undo_text(&transaction, &report))
         };
         let photo = match asset {
-            Some(asset) => Some(self.photo(pair, &asset, margin).await?),
+            Some(asset) => Some(self.photo(pair, &asset, rule).await?),
             None => None,
         };
         Ok(UndoAnswer {
@@ -411,7 +452,10 @@ impl Inner {
 
     /// Shows the reviewed photos of a pair again.
     pub(crate) async fn reset(&self, pair: Pair) -> Result<(), Refusal> {
-        Ok(self.engine.reset_review(pair, self.now(), &*self.options.who).await?)
+        Ok(self
+            .engine
+            .reset_review(pair, self.now(), &*self.options.who)
+            .await?)
     }
 }
 
@@ -438,26 +482,29 @@ fn decision(
             "This face is not the wrong person's any more. This is how the photo is now.",
         )
     };
-    let face = facts.faces.iter().find(|face| face.id == choice.face).ok_or_else(gone)?;
-    let from = face.person.as_ref().filter(|person| person.id == pair.wrong).ok_or_else(gone)?;
-    Ok(Decision {
-        asset: facts.row.asset.clone(),
-        checksum: facts.row.checksum.clone(),
-        face: face.id.clone(),
-        area: Area::of(&face.area),
-        from: Some(from.into()),
-        action: match choice.action {
-            Choice::Fix => Action::Reassign { to: correct.clone() },
-            Choice::Keep => Action::Keep,
-            Choice::Unassign => Action::Unassign,
+    let of_wrong = |face: &&PhotoFace| face.person.as_ref().is_some_and(|p| p.id == pair.wrong);
+    let face = facts
+        .photo
+        .faces
+        .iter()
+        .find(|face| face.face == choice.face);
+    let face = face.filter(of_wrong).ok_or_else(gone)?;
+    let action = match choice.action {
+        Choice::Fix => Action::Reassign {
+            to: correct.clone(),
         },
-    })
+        Choice::Keep => Action::Keep,
+        Choice::Unassign => Action::Unassign,
+    };
+    Ok(facts.photo.decide(face, action))
 }
 
 /// The photo that a transaction was about.
 fn asset_of(transaction: &Transaction) -> Option<AssetId> {
     let reviewed = transaction.review.as_ref().map(|review| &review.asset);
-    reviewed.or_else(|| transaction.decisions.first().map(|d| &d.asset)).cloned()
+    reviewed
+        .or_else(|| transaction.decisions.first().map(|d| &d.asset))
+        .cloned()
 }
 
 /// What a person did last: not what a rule noted on the way.
@@ -466,7 +513,11 @@ fn last_decision(
     pair: &Pair,
 ) -> Option<(TransactionId, Transaction)> {
     let by_person = |past: &&PastTransaction| {
-        let skipped = past.transaction.review.as_ref().is_some_and(|r| r.how == ReviewHow::Skipped);
+        let skipped = past
+            .transaction
+            .review
+            .as_ref()
+            .is_some_and(|r| r.how == ReviewHow::Skipped);
         past.standing() != Standing::Undone
             && past.transaction.pair.as_ref() == Some(pair)
             && (skipped || !past.transaction.decisions.is_empty())
@@ -492,11 +543,18 @@ fn undo_text(transaction: &Transaction, report: &UndoReport) -> String {
             _ => " A face was moved by somebody else since and stays where it is.".to_owned(),
         };
     }
-    if report.features.iter().any(|(_, _, how)| *how != face_fix::FeatureRestored::Set) {
+    if report
+        .features
+        .iter()
+        .any(|(_, _, how)| *how != face_fix::FeatureRestored::Set)
+    {
         text += " A person's main picture could not be set back; choose it in Immich.";
     }
     if report.people.iter().any(|(_, how)| {
-        !matches!(how, face_fix::PersonRemoved::Deleted | face_fix::PersonRemoved::GoneAlready)
+        !matches!(
+            how,
+            face_fix::PersonRemoved::Deleted | face_fix::PersonRemoved::GoneAlready
+        )
     }) {
         text += " The person made for it was kept, as it is not empty or could not be deleted.";
     }

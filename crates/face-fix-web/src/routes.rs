@@ -11,10 +11,12 @@ use immich_client::{AssetId, MediaRequest, PersonId, ThumbnailSize};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::advice::RuleChoice;
 use crate::app::App;
 use crate::error::Refusal;
 use crate::pictures;
 use crate::review::{DecideRequest, NextRequest};
+use crate::split::{ApplyRequest, PlanRequest};
 
 type Answer<T> = Result<Json<T>, Refusal>;
 type Body<T> = Result<Json<T>, JsonRejection>;
@@ -34,18 +36,32 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/skip", post(skip))
         .route("/api/undo", post(undo))
         .route("/api/reset", post(reset))
+        .route("/api/coach", get(coach))
+        .route("/api/split/{id}", get(split))
+        .route("/api/split/{id}/plan", post(split_plan))
+        .route("/api/split/{id}/apply", post(split_apply))
 }
 
 /// A person and another, and how clear a suggestion must be.
 #[derive(Debug, Deserialize)]
-struct PairAndMargin {
+struct PairAndRule {
     wrong: PersonId,
     correct: PersonId,
-    #[serde(default)]
+    // Not flattened: a query string's values are texts, which flattening cannot read
+    // as numbers.
     margin: f64,
+    #[serde(default)]
+    trust_order: bool,
 }
 
-impl PairAndMargin {
+impl PairAndRule {
+    fn rule(&self) -> RuleChoice {
+        RuleChoice {
+            margin: self.margin,
+            trust_order: self.trust_order,
+        }
+    }
+
     fn pair(&self) -> Pair {
         Pair {
             wrong: self.wrong.clone(),
@@ -89,10 +105,10 @@ async fn next(State(app): State<App>, body: Body<NextRequest>) -> Answer<impl Se
 async fn photo(
     State(app): State<App>,
     id: Part<AssetId>,
-    ask: Ask<PairAndMargin>,
+    ask: Ask<PairAndRule>,
 ) -> Answer<impl Serialize> {
     let (Path(id), Query(ask)) = (id?, ask?);
-    Ok(Json(app.0.photo(&ask.pair(), &id, ask.margin).await?))
+    Ok(Json(app.0.photo(&ask.pair(), &id, ask.rule()).await?))
 }
 
 async fn decide(State(app): State<App>, body: Body<DecideRequest>) -> Answer<impl Serialize> {
@@ -111,13 +127,42 @@ async fn skip(State(app): State<App>, body: Body<PairAndAsset>) -> Answer<Value>
     Ok(Json(json!({ "stats": stats })))
 }
 
-async fn undo(State(app): State<App>, body: Body<PairAndMargin>) -> Answer<impl Serialize> {
+async fn undo(State(app): State<App>, body: Body<PairAndRule>) -> Answer<impl Serialize> {
     let Json(request) = body?;
-    Ok(Json(app.0.undo(&request.pair(), request.margin).await?))
+    Ok(Json(app.0.undo(&request.pair(), request.rule()).await?))
 }
 
 async fn reset(State(app): State<App>, body: Body<Pair>) -> Answer<Value> {
     let Json(pair) = body?;
     app.0.reset(pair).await?;
     Ok(Json(json!({})))
+}
+
+async fn coach(State(app): State<App>, ask: Ask<PairAndRule>) -> Answer<impl Serialize> {
+    let Query(ask) = ask?;
+    Ok(Json(app.0.coach(&ask.pair(), ask.rule()).await))
+}
+
+async fn split(State(app): State<App>, id: Part<PersonId>) -> Answer<impl Serialize> {
+    let Path(id) = id?;
+    Ok(Json(app.0.split(&id).await?))
+}
+
+async fn split_plan(
+    State(app): State<App>,
+    id: Part<PersonId>,
+    body: Body<PlanRequest>,
+) -> Answer<impl Serialize> {
+    let (Path(id), Json(request)) = (id?, body?);
+    Ok(Json(app.0.plan_split(&id, request).await?))
+}
+
+async fn split_apply(
+    State(app): State<App>,
+    id: Part<PersonId>,
+    body: Body<ApplyRequest>,
+) -> Answer<Value> {
+    let (Path(id), Json(request)) = (id?, body?);
+    let text = app.0.apply_split(&id, &request).await?;
+    Ok(Json(json!({ "text": text })))
 }

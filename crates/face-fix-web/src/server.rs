@@ -29,7 +29,8 @@ pub fn link(names: &Names, token: &SessionToken) -> Option<String> {
 /// Everything that answers, behind its guard.
 pub fn router(app: App, names: Names, token: SessionToken) -> Router {
     let guard = Arc::new(Guard { names, token });
-    let missing = || async { Refusal::new(Kind::Missing, "There is no such page.").into_response() };
+    let missing =
+        || async { Refusal::new(Kind::Missing, "There is no such page.").into_response() };
     Router::new()
         .merge(assets::routes())
         .merge(routes::routes())

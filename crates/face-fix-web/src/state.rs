@@ -56,6 +56,7 @@ pub(crate) struct StateView {
     pub(crate) missing: Vec<Lack>,
     /// What suggestions come from.
     pub(crate) advice: String,
+    pub(crate) has_own_faces: bool,
     pub(crate) sessions: Vec<Session>,
     pub(crate) last_pair: Option<Pair>,
 }
@@ -70,6 +71,7 @@ impl Inner {
             dry_run: mode.dry_run,
             missing: self.lacks(),
             advice: self.advice_note(),
+            has_own_faces: self.options.own.is_some(),
             sessions: pairs
                 .into_iter()
                 .map(|pair| Session {
@@ -87,7 +89,10 @@ impl Inner {
         let mut lacks: BTreeMap<_, Vec<String>> = BTreeMap::new();
         for missing in &self.engine.permissions().missing {
             for function in &missing.functions {
-                lacks.entry(*function).or_default().push(missing.permission.clone());
+                lacks
+                    .entry(*function)
+                    .or_default()
+                    .push(missing.permission.clone());
             }
         }
         lacks

@@ -64,7 +64,10 @@ const LAYERS: &[(&str, Uses)] = &[
             "immich-client",
         ]),
     ),
-    ("face-fix-web", Only(&["face-fix", "immich-client"])),
+    (
+        "face-fix-web",
+        Only(&["face-fix", "faceset-core", "immich-client"]),
+    ),
     (
         "faceset-pipeline",
         AllBut(&[

@@ -52,7 +52,9 @@ pub(crate) fn photo(width: u32, height: u32, tone: u8, faces: &[Drawn]) -> Vec<u
         face(&mut picture, *area, *looks);
     }
     let mut bytes = Cursor::new(Vec::new());
-    JpegEncoder::new_with_quality(&mut bytes, 85).encode_image(&picture).unwrap();
+    JpegEncoder::new_with_quality(&mut bytes, 85)
+        .encode_image(&picture)
+        .unwrap();
     bytes.into_inner()
 }
 
@@ -66,7 +68,8 @@ fn face(picture: &mut RgbImage, [x1, y1, x2, y2]: [i32; 4], looks: Looks) {
     let (rx, ry) = (f64::from(x2 - x1) / 2.0, f64::from(y2 - y1) / 2.0);
     // In units of the box: x and y from -1 to 1.
     let spot = |u: f64, v: f64| -> Option<[u8; 3]> {
-        let oval = |u0: f64, v0: f64, a: f64, b: f64| ((u - u0) / a).powi(2) + ((v - v0) / b).powi(2);
+        let oval =
+            |u0: f64, v0: f64, a: f64, b: f64| ((u - u0) / a).powi(2) + ((v - v0) / b).powi(2);
         let eye = oval(-0.38, -0.12, 0.13, 0.09) < 1.0 || oval(0.38, -0.12, 0.13, 0.09) < 1.0;
         let rim = |at: f64| (0.85..1.25).contains(&oval(at, -0.12, 0.28, 0.22));
         let mouth = oval(0.0, 0.42, 0.36, 0.2) < 1.0 && v > 0.45;
@@ -76,9 +79,13 @@ fn face(picture: &mut RgbImage, [x1, y1, x2, y2]: [i32; 4], looks: Looks) {
             () if eye => Some([36, 40, 52]),
             () if mouth => Some([178, 62, 70]),
             () if nose => Some(looks.skin.map(|c| c.saturating_sub(26))),
-            () if oval(0.0, 0.05, 0.78, 0.95) < 1.0 && v > -0.5 - 0.12 * (u * 3.0).cos() => Some(looks.skin),
+            () if oval(0.0, 0.05, 0.78, 0.95) < 1.0 && v > -0.5 - 0.12 * (u * 3.0).cos() => {
+                Some(looks.skin)
+            }
             () if oval(0.0, -0.1, 0.92, 0.95) < 1.0 && v < 0.1 => Some(looks.hair),
-            () if looks.long_hair && u.abs() > 0.62 && u.abs() < 0.98 && v > -0.2 && v < 1.0 => Some(looks.hair),
+            () if looks.long_hair && u.abs() > 0.62 && u.abs() < 0.98 && v > -0.2 && v < 1.0 => {
+                Some(looks.hair)
+            }
             () => None,
         }
     };

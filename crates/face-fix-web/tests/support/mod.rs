@@ -4,10 +4,11 @@
 
 pub(crate) mod browser;
 pub(crate) mod drawing;
+pub(crate) mod own;
 pub(crate) mod scene;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use face_fix::{Engine, Journal, Mode, Past};
@@ -71,7 +72,15 @@ impl World {
     pub(crate) async fn serve(&mut self, mode: Mode) -> Server {
         self.n_runs += 1;
         let engine = self.engine(mode).await;
-        Server::start(engine, self.n_runs).await
+        Server::start(engine, self.n_runs, options()).await
+    }
+
+    /// As [`World::serve`], with our own embeddings of every face that has one.
+    pub(crate) async fn serve_with_own_faces(&mut self) -> Server {
+        self.n_runs += 1;
+        let engine = self.engine(Mode::default()).await;
+        let own = self.fake.with_library(|library| own::faces(library));
+        Server::start(engine, self.n_runs, options().with_own_faces(own.into())).await
     }
 
     /// Who has a face now: the name, or the start of what there is instead.
@@ -97,20 +106,35 @@ pub(crate) fn client(url: &str, key: &str) -> Client {
         },
         ..ClientOptions::default()
     };
-    Client::new(BaseUrl::parse(url).unwrap(), ApiKey::new(key).unwrap(), options).unwrap()
+    Client::new(
+        BaseUrl::parse(url).unwrap(),
+        ApiKey::new(key).unwrap(),
+        options,
+    )
+    .unwrap()
+}
+
+/// The clock stands still: the order of the journal is its own.
+pub(crate) fn options() -> AppOptions {
+    AppOptions::new("a test", || Timestamp::UNIX_EPOCH)
 }
 
 impl Server {
-    pub(crate) async fn start(engine: Engine, run: u8) -> Self {
+    pub(crate) async fn start(engine: Engine, run: u8, options: AppOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::on(listener, engine, run).await
+        Self::on(listener, engine, run, options).await
     }
 
-    pub(crate) async fn on(listener: TcpListener, engine: Engine, run: u8) -> Self {
+    pub(crate) async fn on(
+        listener: TcpListener,
+        engine: Engine,
+        run: u8,
+        options: AppOptions,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let names = Names::new(address, &[]);
         let token = SessionToken::new([run; face_fix_web::TOKEN_BYTES]);
-        let app = App::new(engine, AppOptions::new("a test", || Timestamp::UNIX_EPOCH));
+        let app = App::new(engine, options);
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = face_fix_web::serve(listener, app, names, token.clone(), async {
             let _ = stopped.await;
@@ -134,14 +158,12 @@ impl Server {
         }
         // Open connections of a browser must not keep it.
         let abort = self.done.abort_handle();
-        if tokio::time::timeout(Duration::from_secs(2), &mut self.done).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), &mut self.done)
+            .await
+            .is_err()
+        {
             abort.abort();
             let _ = (&mut self.done).await;
         }
     }
-}
-
-/// Where the kept screens lie.
-pub(crate) fn screens() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("face-fix-screens")
 }

@@ -37,7 +37,8 @@ impl Scene {
     pub(crate) fn new(library: &mut Library) -> Self {
         let owner = library.add_user("Ada");
         let key = library.add_key(owner, "face-fix", &["all"]);
-        let [mia, lea, tom] = ["Mia Berg", "Lea Berg", "Tom"].map(|name| library.add_person(owner, name));
+        let [mia, lea, tom] =
+            ["Mia Berg", "Lea Berg", "Tom"].map(|name| library.add_person(owner, name));
         let mut scene = Self {
             owner,
             key,
@@ -77,7 +78,10 @@ impl Scene {
         let asset = library.add_photo(self.owner, name, START_US + self.n_photos * DAY_US);
         let tone = (self.n_photos * 37 % 200) as u8;
         self.n_photos += 1;
-        let drawn: Vec<Drawn> = faces.iter().map(|(area, looks, _)| (*area, *looks)).collect();
+        let drawn: Vec<Drawn> = faces
+            .iter()
+            .map(|(area, looks, _)| (*area, *looks))
+            .collect();
         let preview = drawing::photo(width, height, tone, &drawn);
         library.update_asset(asset, |asset| {
             asset.preview = Some(Content::Bytes(preview.into()));
@@ -100,7 +104,11 @@ impl Scene {
     /// A photo where both of Mia's faces are there, the right one being Lea; and Tom.
     pub(crate) fn twins(&mut self, library: &mut Library, name: &str) -> (Uuid, Vec<Uuid>) {
         let mia = Some(self.mia);
-        let faces = [(PLACES[0], MIA, mia), (PLACES[1], TOM, Some(self.tom)), (PLACES[2], LEA, mia)];
+        let faces = [
+            (PLACES[0], MIA, mia),
+            (PLACES[1], TOM, Some(self.tom)),
+            (PLACES[2], LEA, mia),
+        ];
         let (asset, ids) = self.photo(library, name, &faces);
         for (face, near) in ids.iter().zip([0.1, 3.0, 0.9]) {
             set_angle(library, *face, near);
@@ -111,7 +119,8 @@ impl Scene {
     /// An upright photo of a phone held upright: stored on its side.
     pub(crate) fn turned(&mut self, library: &mut Library, name: &str) -> (Uuid, Uuid) {
         let area = [150, 180, 330, 420];
-        let (asset, faces) = self.photo_of(library, name, (480, 720), &[(area, LEA, Some(self.mia))]);
+        let (asset, faces) =
+            self.photo_of(library, name, (480, 720), &[(area, LEA, Some(self.mia))]);
         library.update_asset(asset, |asset| {
             asset.stored = (1440, 960);
             asset.orientation = 6;
@@ -142,5 +151,7 @@ impl Scene {
 /// An embedding in a plane: the cosine distance of two is 1 - cos of the difference.
 /// Mia is at 0, Lea at 1, Tom at 3.
 pub(crate) fn set_angle(library: &mut Library, face: Uuid, radians: f32) {
-    library.update_face(face, |face| face.embedding = Some(vec![radians.cos(), radians.sin()]));
+    library.update_face(face, |face| {
+        face.embedding = Some(vec![radians.cos(), radians.sin()])
+    });
 }

@@ -7,7 +7,9 @@ import { openDialog } from "./keys.js";
 
 /** Opens the dialog for a pair. */
 export async function showCoach(pair) {
-  const coach = await get(`/api/coach${query({ wrong: pair.wrong.id, correct: pair.correct.id })}`);
+  const coach = await get(`/api/coach${query({
+    wrong: pair.wrong.id, correct: pair.correct.id, margin: pair.margin, trust_order: pair.trustOrder,
+  })}`);
   if (!coach.available) {
     openDialog("Threshold coach", el("p", {}, coach.note));
     return;
@@ -17,7 +19,8 @@ export async function showCoach(pair) {
     histogram(coach),
     el("dl", { class: "stats" },
       el("dt", {}, "suggested cut"), el("dd", {}, coach.cut === null ? "none" : coach.cut.toFixed(3)),
-      el("dt", {}, "wrong at that cut"), el("dd", {}, coach.error_text)),
+      el("dt", {}, "errors at that cut"), el("dd", {}, coach.error_text),
+      el("dt", {}, `the rule with margin ${pair.margin} would have decided`), el("dd", {}, coach.trial_text)),
     coach.overlap ? el("p", { class: "warn" }, "The two people overlap: no cut tells them apart well. Decide by hand.") : null,
     el("p", { class: "fine" }, coach.note));
 }

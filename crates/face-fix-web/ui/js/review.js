@@ -28,6 +28,7 @@ class Review {
     this.app = app;
     this.pair = pair;
     this.ids = { wrong: pair.wrong.id, correct: pair.correct.id };
+    this.rule = { margin: pair.margin, trust_order: pair.trustOrder };
     this.coming = [];
     this.queue = null;
     this.after = 0;
@@ -105,7 +106,7 @@ class Review {
     if (this.ended || this.coming.length >= AHEAD / 2) return Promise.resolve();
     this.fetching ??= post("/api/next", {
       ...this.ids, filter: this.pair.filter, skip_both: this.pair.skipBoth,
-      margin: this.pair.margin, queue: this.queue, after: this.after, n: AHEAD,
+      ...this.rule, queue: this.queue, after: this.after, n: AHEAD,
     }).then((answer) => {
       // A new list (the server lost the old one) may bring photos that are here already.
       const here = new Set([this.photo?.asset, ...this.coming.map((photo) => photo.asset)]);
@@ -277,7 +278,7 @@ class Review {
     clearBanner();
     this.render();
     try {
-      const answer = await post("/api/decide", { ...this.ids, asset: photo.asset, margin: this.pair.margin, auto, decisions });
+      const answer = await post("/api/decide", { ...this.ids, asset: photo.asset, ...this.rule, auto, decisions });
       this.sending = false;
       if (this.gone) return;
       this.stats = answer.stats;
@@ -320,7 +321,7 @@ class Review {
     const { photo } = this;
     if (!photo) return;
     try {
-      const fresh = await get(`/api/photo/${photo.asset}${query({ ...this.ids, margin: this.pair.margin })}`);
+      const fresh = await get(`/api/photo/${photo.asset}${query({ ...this.ids, ...this.rule })}`);
       if (this.gone) return;
       say(why, 6);
       await this.afterDecision(photo, fresh);
@@ -375,7 +376,7 @@ class Review {
     this.sending = true;
     if (this.photo) this.renderState();
     try {
-      const answer = await post("/api/undo", { ...this.ids, margin: this.pair.margin });
+      const answer = await post("/api/undo", { ...this.ids, ...this.rule });
       this.sending = false;
       if (this.gone) return;
       this.stats = answer.stats;

@@ -7,7 +7,7 @@ import { count, el, fill, nameOf, say, show } from "./dom.js";
 const MAX_CARDS = 300;
 
 const DEFAULTS = {
-  filter: "both", auto: "confirm", delay: 3, margin: 0.08, skipBoth: true,
+  filter: "both", auto: "confirm", delay: 3, margin: 0.1, skipBoth: true, trustOrder: false,
 };
 
 /** Settings kept in this browser; what to do with faces is kept by the server. */
@@ -185,9 +185,9 @@ function options(chosen, state) {
       },
     },
   });
-  const both = el("input", {
-    type: "checkbox", checked: chosen.skipBoth, on: { change: (event) => set("skipBoth", event.target.checked) },
-  });
+  const check = (name, text) => el("label", { class: "check" }, el("input", {
+    type: "checkbox", checked: chosen[name], on: { change: (event) => set(name, event.target.checked) },
+  }), " ", text);
   return el("section", { class: "card options" },
     el("h2", {}, "How to go about it"),
     el("label", {}, el("span", {}, "Photos"), select("filter", [
@@ -200,5 +200,6 @@ function options(chosen, state) {
     el("label", {}, el("span", {}, "Margin for auto-fix"), number("margin", 0, 1, 0.01)),
     el("p", { class: "fine" }, state.advice, " ",
       "A face is fixed by itself only when it is nearer to the correct person than to the wrong one by at least the margin; equal is enough. A larger margin leaves more to you and errs less."),
-    el("label", { class: "check" }, both, " Skip photos where both people already appear"));
+    state.has_own_faces ? null : check("trustOrder", "Let auto-fix trust Immich's order (it knows no distances, so the margin does not apply)"),
+    check("skipBoth", "Skip photos where both people already appear"));
 }

@@ -7,8 +7,7 @@ import { openDialog } from "./keys.js";
 import { complain } from "./banner.js";
 import { crop, loadPreview } from "./stage.js";
 
-/** Faces drawn in one cell; the number says how many more there are. */
-const FACES_SHOWN = 6;
+/** Edge of a face, in CSS pixels. */
 const FACE_PX = 72;
 
 /** The screen. */
@@ -52,7 +51,6 @@ function row(group, years, people, person, onChoose) {
   },
   el("option", { value: "" }, `stays with ${nameOf(person)}`),
   el("option", { value: "new" }, "a new person…"),
-  el("option", { value: "nobody" }, "nobody (unassign)"),
   people.map((other) => el("option", { value: `to:${other.id}` }, nameOf(other) + (other.hidden ? " (hidden)" : ""))));
   const name = el("input", {
     type: "text", placeholder: "Name (may stay empty)", maxlength: "200", hidden: true,
@@ -61,20 +59,18 @@ function row(group, years, people, person, onChoose) {
   const choice = () => {
     if (!select.value) return null;
     if (select.value === "new") return { group: group.number, to: "new", name: name.value.trim() };
-    if (select.value === "nobody") return { group: group.number, to: "nobody" };
     return { group: group.number, to: "person", person: select.value.slice(3) };
   };
   return el("tr", {},
     el("th", { scope: "row" }, el("span", { class: "big" }, group.number), el("small", {}, count(group.n_faces, "face")), select, name),
-    years.map((year) => {
-      const faces = group.faces.filter((face) => face.year === year);
-      const rest = faces.length - FACES_SHOWN;
-      return el("td", { "data-year": year ?? "no date" }, faces.slice(0, FACES_SHOWN).map(portraitOf), rest > 0 ? el("small", {}, `+${rest}`) : null);
+    group.cells.map((cell, at) => {
+      const rest = cell.n_faces - cell.faces.length;
+      return el("td", {}, cell.faces.map((face) => portraitOf(face, years[at])), rest > 0 ? el("small", {}, `+${rest}`) : null);
     }));
 }
 
-function portraitOf(face) {
-  const canvas = el("canvas", { class: "face", width: FACE_PX, height: FACE_PX, role: "img", "aria-label": `Face ${face.taken ?? ""}` });
+function portraitOf(face, year) {
+  const canvas = el("canvas", { class: "face", width: FACE_PX, height: FACE_PX, role: "img", "aria-label": `Face, ${year ?? "no date"}` });
   if (face.area) {
     inSight(canvas, () => loadPreview(face.asset).then((image) => crop(canvas, image, face.area, FACE_PX), () => {
       canvas.classList.add("failed");

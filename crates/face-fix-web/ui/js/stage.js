@@ -8,7 +8,7 @@ import { el, nameOf } from "./dom.js";
 
 /** Longest edge of a crop on screen, in CSS pixels, and how much around the face it shows. */
 const CROP_PX = 120;
-const CROP_MARGIN = 0.35;
+const CROP_MARGIN = 0.2;
 
 /** What the label of a face says beside its number. */
 export function stateText(face, correct) {
