@@ -22,6 +22,10 @@ const FORMATS: &[(&str, &str)] = &[
         "docs/formats/face-fix-journal.md",
     ),
     (
+        "crates/face-fix/src/plan.rs PLAN_VERSION",
+        "docs/formats/face-fix-plan.md",
+    ),
+    (
         "crates/faceset-cache/src/meta.rs SCHEMA",
         "docs/formats/cache.md",
     ),

@@ -6,6 +6,8 @@
     reason = "helpers of tests; each file uses some"
 )]
 
+pub(crate) mod cache;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
