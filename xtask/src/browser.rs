@@ -32,9 +32,17 @@ pub(crate) fn bring() -> anyhow::Result<()> {
     println!("  installing chromium by apt-get");
     let apt = |before: &[&str]| {
         let mut words = before.to_vec();
-        words.extend(["apt-get", "install", "--yes", "--no-install-recommends", "chromium"]);
+        words.extend([
+            "apt-get",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "chromium",
+        ]);
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");
+        command
+            .args(&words[1..])
+            .env("DEBIAN_FRONTEND", "noninteractive");
         run_quietly(&mut command)
     };
     if apt(&[]).is_err() && apt(&["sudo", "-n"]).is_err() {

@@ -108,7 +108,9 @@ pub(crate) fn bring_everything(home: &Home) -> anyhow::Result<()> {
 
 /// Brings the browser if that can be done. `None` when there is one, else why not.
 pub(crate) fn browser(home: &Home) -> Option<String> {
-    bring(home, &[Step::Browser]).err().map(|error| format!("{error:#}"))
+    bring(home, &[Step::Browser])
+        .err()
+        .map(|error| format!("{error:#}"))
 }
 
 /// Runs those of `steps` whose result is missing.

@@ -116,18 +116,8 @@ impl Queues {
         if store.queues.len() > MAX_QUEUES {
             store.queues.pop_front();
         }
-        let options = WalkOptions {
-            page_size: PAGE,
-            owner: owner.cloned(),
-            ..WalkOptions::default()
-        };
-        // Asked for the version first: older servers list the archive in another way.
-        tokio::spawn(fill(
-            client.clone(),
-            options,
-            wrong.clone(),
-            Arc::downgrade(&queue),
-        ));
+        let weak = Arc::downgrade(&queue);
+        tokio::spawn(fill(client.clone(), owner.cloned(), wrong.clone(), weak));
         (id, queue, true)
     }
 }
@@ -135,7 +125,7 @@ impl Queues {
 /// Lists to the end, or until nobody needs the list any more.
 async fn fill(
     client: Client,
-    mut options: WalkOptions,
+    owner: Option<UserId>,
     wrong: PersonId,
     queue: std::sync::Weak<Queue>,
 ) {
@@ -153,9 +143,10 @@ async fn fill(
             return;
         }
     };
-    options = WalkOptions {
-        page_size: options.page_size,
-        owner: options.owner,
+    // Older servers list the archive in another way.
+    let options = WalkOptions {
+        page_size: PAGE,
+        owner,
         ..WalkOptions::for_version(&version, filter)
     };
     let mut walk = client.walk(options);

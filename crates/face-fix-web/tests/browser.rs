@@ -225,7 +225,6 @@ async fn undo_works_across_a_restart_and_the_old_page_is_refused() {
     tab.is_clean();
     browser.close().await;
     server.stop().await;
-    let _ = &mut world;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,7 @@ pub(crate) type Drawn = ([i32; 4], Looks);
 pub(crate) fn photo(width: u32, height: u32, tone: u8, faces: &[Drawn]) -> Vec<u8> {
     let mut picture = RgbImage::from_fn(width, height, |x, y| {
         let down = (y * 255 / height) as u8;
-        let hill = height * 3 / 5 + (f64::from(x) / 90.0).sin().mul_add(18.0, 0.0) as u32;
+        let hill = height * 3 / 5 + ((f64::from(x) / 90.0).sin() * 18.0) as u32;
         if y > hill {
             Rgb([70 + tone / 4, 120 - down / 6, 60])
         } else {
