@@ -82,7 +82,12 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
     match task {
         Task::Setup { check: true } => Ok(setup::check(&home)),
         Task::Setup { check: false } => {
-            setup::bring_everything(&home)?;
+            println!("set-up in {}", home.root.display());
+            setup::bring(&home, &setup::FOR_TESTS)?;
+            // Only the tests of one page need it, and not every system can have it.
+            if let Some(why) = setup::browser(&home) {
+                println!("  browser for tests missing: {why}");
+            }
             Ok(ExitCode::SUCCESS)
         }
         Task::Sort { src, out, extra } => {
