@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -65,7 +66,7 @@ impl Guard {
         };
         // HTTP/2 has the name in the URI; we speak 1.1, where both must be ours.
         let host = text(header::HOST).ok().flatten().ok_or_else(foreign_host)?;
-        let in_uri = request.uri().authority().map(|a| a.as_str());
+        let in_uri = request.uri().authority().map(Authority::as_str);
         if !self.names.has_host(host) || in_uri.is_some_and(|name| !self.names.has_host(name)) {
             return Err(foreign_host());
         }
