@@ -11,6 +11,7 @@
 )]
 
 mod archive;
+mod browser;
 mod cargo;
 mod clients;
 mod digest;
@@ -84,7 +85,12 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
     match task {
         Task::Setup { check: true } => Ok(setup::check(&home)),
         Task::Setup { check: false } => {
-            setup::bring_everything(&home)?;
+            println!("set-up in {}", home.root.display());
+            setup::bring(&home, &setup::FOR_TESTS)?;
+            // Only the tests of one page need it, and not every system can have it.
+            if let Some(why) = setup::browser(&home) {
+                println!("  browser for tests missing: {why}");
+            }
             Ok(ExitCode::SUCCESS)
         }
         Task::Sort { src, out, extra } => {
@@ -103,8 +109,9 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Test { extra } => {
-            setup::bring_everything(&home)?;
-            cargo::test(&home, &extra)
+            println!("set-up in {}", home.root.display());
+            setup::bring(&home, &setup::FOR_TESTS)?;
+            cargo::test(&home, &extra, setup::browser(&home).as_deref())
         }
         Task::Ci => cargo::ci(&home),
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::clients::Package;
 use crate::home::Home;
 use crate::step::{self, State, Wanted};
-use crate::{digest, python, runtime, samples};
+use crate::{browser, digest, python, runtime, samples};
 
 /// What can be brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(crate) enum Step {
     Samples,
     /// The Python packages that tests read caches with.
     Python,
+    /// The browser that tests of face-fix's page drive.
+    Browser,
 }
 
 /// What the main job needs on a person's own photos.
@@ -29,7 +31,15 @@ pub(crate) const FOR_SORTING: [Step; 2] = [Step::Runtime, Step::Models];
 /// What it needs besides when there are none.
 pub(crate) const FOR_THE_DEMO: [Step; 1] = [Step::Samples];
 /// What the tests need.
-const EVERYTHING: [Step; 4] = [Step::Runtime, Step::Models, Step::Samples, Step::Python];
+const EVERYTHING: [Step; 5] = [
+    Step::Runtime,
+    Step::Models,
+    Step::Samples,
+    Step::Python,
+    Step::Browser,
+];
+/// The same but for the browser, which not every machine can install.
+pub(crate) const FOR_TESTS: [Step; 4] = [Step::Runtime, Step::Models, Step::Samples, Step::Python];
 
 /// The pack that set-up installs. Its file is the one place that names the
 /// models and their digests.
@@ -47,6 +57,7 @@ impl Step {
             Self::Models => "face models",
             Self::Samples => "sample pictures",
             Self::Python => "Python for tests",
+            Self::Browser => "browser for tests",
         }
     }
 
@@ -68,6 +79,7 @@ impl Step {
             Self::Models => step::state(&free_pack(home)?),
             Self::Samples => samples::state(home),
             Self::Python => Ok(python::state(home)),
+            Self::Browser => Ok(browser::state()),
         }
     }
 
@@ -83,6 +95,7 @@ impl Step {
             Self::Models => fetch(home, &FREE_PACK_SOURCE, &free_pack(home)?),
             Self::Samples => samples::bring(home),
             Self::Python => python::bring(home),
+            Self::Browser => browser::bring(),
         }
     }
 }
@@ -91,6 +104,13 @@ impl Step {
 pub(crate) fn bring_everything(home: &Home) -> anyhow::Result<()> {
     println!("set-up in {}", home.root.display());
     bring(home, &EVERYTHING)
+}
+
+/// Brings the browser if that can be done. `None` when there is one, else why not.
+pub(crate) fn browser(home: &Home) -> Option<String> {
+    bring(home, &[Step::Browser])
+        .err()
+        .map(|error| format!("{error:#}"))
 }
 
 /// Runs those of `steps` whose result is missing.

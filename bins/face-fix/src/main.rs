@@ -24,6 +24,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve the review page to this machine's browser, until Ctrl-C
+    Serve(commands::serve::Args),
     /// Say what the key may do and finish what an earlier run left open
     Check,
     /// List people with their ids, also hidden ones
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         |cli, context| {
             let session = &cli.session;
             match &cli.command {
+                Command::Serve(args) => commands::serve::run(args, session, context),
                 Command::Check => commands::check::run(session),
                 Command::People(args) => commands::people::run(args, session),
                 Command::Plan(args) => commands::plan::run(args, session, context),

@@ -1,12 +1,22 @@
 //! Where the server, the key and the journal are, and how work is run on them.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use face_fix::{Engine, Journal, Mode, OwnFaces, PersonRef, Start, Transaction, link_by_reading};
 use faceset_cli::Context;
-use immich_client::{ApiKey, BaseUrl, Client, ClientOptions, ErrorKind};
+use immich_client::{ApiKey, BaseUrl, Client, ClientOptions, ErrorKind, RetryPolicy};
 use jiff::Timestamp;
+
+/// Retries while a person waits: two, within about two seconds.
+const PAGE_RETRIES: RetryPolicy = RetryPolicy {
+    max_retries: 2,
+    base: Duration::from_millis(500),
+    factor: 2.0,
+    max_delay: Duration::from_secs(2),
+    max_retry_after: Duration::from_secs(5),
+};
 
 /// Flags that every command takes.
 #[derive(Debug, clap::Args)]
@@ -49,21 +59,38 @@ impl SessionArgs {
     }
 
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        self.client_with(ClientOptions::default())
+    }
+
+    fn client_with(&self, options: ClientOptions) -> anyhow::Result<Client> {
         let url = self.immich_url.as_deref();
         let url = url.context("no server is given: use --immich-url or IMMICH_URL")?;
         let key = self.api_key.as_deref();
         let key = key.context("no key is given: use --api-key or IMMICH_API_KEY")?;
         let base = BaseUrl::parse(url).map_err(for_people)?;
         let key = ApiKey::new(key).map_err(for_people)?;
-        Client::new(base, key, ClientOptions::default()).map_err(for_people)
+        Client::new(base, key, options).map_err(for_people)
+    }
+
+    /// For the page: a person waits for each call, and is shown a button to try again.
+    pub(crate) async fn engine_for_a_page(&self) -> anyhow::Result<(Engine, Start)> {
+        let options = ClientOptions {
+            retry: PAGE_RETRIES,
+            ..ClientOptions::default()
+        };
+        self.engine_on(self.client_with(options)?, self.mode())
+            .await
+    }
+
+    fn mode(&self) -> Mode {
+        Mode {
+            read_only: self.read_only,
+            dry_run: self.dry_run,
+        }
     }
 
     pub(crate) async fn engine(&self) -> anyhow::Result<(Engine, Start)> {
-        self.engine_as(Mode {
-            read_only: self.read_only,
-            dry_run: self.dry_run,
-        })
-        .await
+        self.engine_as(self.mode()).await
     }
 
     /// For commands that only look.
@@ -76,7 +103,10 @@ impl SessionArgs {
     }
 
     async fn engine_as(&self, mode: Mode) -> anyhow::Result<(Engine, Start)> {
-        let client = self.client()?;
+        self.engine_on(self.client()?, mode).await
+    }
+
+    async fn engine_on(&self, client: Client, mode: Mode) -> anyhow::Result<(Engine, Start)> {
         let holder = format!("face-fix, process {}", std::process::id());
         let journal = Journal::open(&self.journal, &holder).map_err(for_people)?;
         Engine::new(client, journal, mode).await.map_err(for_people)

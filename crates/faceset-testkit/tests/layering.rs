@@ -68,12 +68,17 @@ const LAYERS: &[(&str, Uses)] = &[
         ]),
     ),
     (
+        "face-fix-web",
+        Only(&["face-fix", "faceset-core", "immich-client"]),
+    ),
+    (
         "faceset-pipeline",
         AllBut(&[
             "faceset-cli",
             "immich-client",
             "faceset-staging",
             "face-fix",
+            "face-fix-web",
         ]),
     ),
     (
@@ -100,9 +105,10 @@ const FENCED: &[(&str, &[&str])] = &[
             "immich-fake",
             "faceset-staging",
             "face-fix",
+            "face-fix-web",
         ],
     ),
-    ("axum", &["immich-fake", "face-fix"]),
+    ("axum", &["immich-fake", "face-fix-web"]),
     ("clap", &["faceset-cli"]),
     ("clap_complete", &["faceset-cli"]),
     ("indicatif", &["faceset-cli"]),

@@ -190,6 +190,8 @@ pub struct Person {
     pub color: Option<String>,
     /// The face of the person's picture, which suggestions compare with.
     pub feature: Option<Uuid>,
+    /// The bytes of that picture, a JPEG; `None` for some noise.
+    pub picture: Option<Arc<[u8]>>,
     /// When it was created.
     pub created_us: i64,
     /// When its row last changed.
@@ -370,6 +372,7 @@ impl Library {
             favourite: false,
             color: None,
             feature: None,
+            picture: None,
             created_us: now,
             updated_us: now,
         };

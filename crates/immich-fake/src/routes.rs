@@ -438,9 +438,10 @@ async fn person_thumbnail(
     let library = server.lock();
     let viewer = caller(&library, &headers, Some("person.read"))?;
     let person = people::owned(&library, viewer, uuid("id", &id)?, "person.read")?;
-    match person.feature {
-        Some(face) => Ok(file(noise(face.0 as u64, 300), "image/jpeg")),
-        None => Err(ApiError::new(404, "Not Found")),
+    match (person.feature, &person.picture) {
+        (Some(_), Some(picture)) => Ok(file(picture.to_vec(), "image/jpeg")),
+        (Some(face), None) => Ok(file(noise(face.0 as u64, 300), "image/jpeg")),
+        (None, _) => Err(ApiError::new(404, "Not Found")),
     }
 }
 

@@ -7,5 +7,6 @@ pub(crate) mod history;
 pub(crate) mod people;
 pub(crate) mod plan;
 pub(crate) mod replay;
+pub(crate) mod serve;
 pub(crate) mod undo;
 pub(crate) mod verify;

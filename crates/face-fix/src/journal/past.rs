@@ -180,7 +180,7 @@ impl Past {
     /// whose transaction was undone, nor those from before the last reset.
     pub fn reviewed(&self, pair: &Pair) -> BTreeMap<AssetId, ReviewHow> {
         let mut reviewed = BTreeMap::new();
-        for past in self.of_pair(pair) {
+        for past in self.since_reset(pair) {
             if let (Some(review), true) = (&past.transaction.review, counts(past)) {
                 reviewed.insert(review.asset.clone(), review.how);
             }
@@ -198,7 +198,7 @@ impl Past {
             n_skipped_by_rule: how(ReviewHow::SkippedByRule),
             ..PairStats::default()
         };
-        for past in self.of_pair(pair) {
+        for past in self.since_reset(pair) {
             if past.undo.is_some() {
                 stats.n_undone += 1;
                 continue;
@@ -219,7 +219,11 @@ impl Past {
         stats
     }
 
-    fn of_pair<'a>(&'a self, pair: &'a Pair) -> impl Iterator<Item = &'a PastTransaction> {
+    /// The transactions of a pair since its last reset, oldest first, undone ones too.
+    pub fn since_reset<'a>(
+        &'a self,
+        pair: &'a Pair,
+    ) -> impl DoubleEndedIterator<Item = &'a PastTransaction> {
         let from = self.resets.get(pair).copied().unwrap_or(TransactionId(0));
         self.transactions
             .iter()

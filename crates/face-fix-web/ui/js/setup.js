@@ -1,0 +1,205 @@
+// The first screen: who is mixed up with whom, and how to go about it.
+
+import { get, portrait, post } from "./api.js";
+import { count, el, fill, nameOf, say, show } from "./dom.js";
+
+/** Cards drawn at once in a grid; the search narrows thousands of people down. */
+const MAX_CARDS = 300;
+
+const DEFAULTS = {
+  filter: "both", auto: "confirm", delay: 3, margin: 0.1, skipBoth: true, trustOrder: false,
+};
+
+/** Settings kept in this browser; what to do with faces is kept by the server. */
+export function settings() {
+  try {
+    return { ...DEFAULTS, ...JSON.parse(localStorage.getItem("face-fix-settings") ?? "{}") };
+  } catch {
+    return { ...DEFAULTS };
+  }
+}
+
+const keep = (chosen) => localStorage.setItem("face-fix-settings", JSON.stringify(chosen));
+
+const LAST = "face-fix-pair";
+
+/** The pair chosen last in this browser, else the one decided on last. */
+function lastPair(state) {
+  try {
+    return JSON.parse(localStorage.getItem(LAST) ?? "null") ?? state.last_pair;
+  } catch {
+    return state.last_pair;
+  }
+}
+
+/** The screen. */
+export async function setup(app) {
+  show("", el("p", { class: "loading" }, "Loading people…"));
+  await app.refresh();
+  const { people } = await get("/api/people");
+  const byId = new Map(people.map((person) => [person.id, person]));
+  const chosen = settings();
+  const pair = { wrong: null, correct: null };
+  const last = lastPair(app.state);
+  if (last) {
+    pair.wrong = byId.get(last.wrong) ?? null;
+    pair.correct = byId.get(last.correct) ?? null;
+  }
+
+  const begin = el("button", { class: "primary", on: { click: () => start() } }, "Start the review");
+  const hint = el("p", { class: "fine", role: "status" });
+  const session = el("div", {});
+  const start = () => {
+    localStorage.setItem(LAST, JSON.stringify({ wrong: pair.wrong.id, correct: pair.correct.id }));
+    app.go("review", { wrong: pair.wrong, correct: pair.correct, ...chosen });
+  };
+
+  const changed = () => {
+    const same = pair.wrong && pair.wrong === pair.correct;
+    begin.disabled = !pair.wrong || !pair.correct || same;
+    fill(hint, same ? "Choose two different people."
+      : !pair.wrong ? "Choose the person who has faces that are not theirs."
+        : !pair.correct ? "Choose the person these faces belong to." : null);
+    fill(session, sessionOf(app, pair, changed));
+  };
+
+  const shown = people.length;
+  show("",
+    el("header", { class: "title" },
+      el("h1", {}, "face-fix"),
+      el("p", { class: "fine" }, `Immich at ${app.state.immich} · ${count(shown, "person", "people")}`)),
+    modeNotes(app.state),
+    el("div", { class: "pickers" },
+      picker("Wrong person", "has faces of somebody else", people, pair.wrong, (person) => { pair.wrong = person; changed(); }),
+      picker("Correct person", "whose faces they are", people, pair.correct, (person) => { pair.correct = person; changed(); })),
+    session,
+    options(chosen, app.state),
+    el("div", { class: "row end" }, hint,
+      el("button", {
+        on: { click: () => (pair.wrong ? app.go("split", pair.wrong) : say("Choose the wrong person first.")) },
+      }, "Split the wrong person…"),
+      begin));
+  changed();
+}
+
+/** What this run cannot do, and why. */
+function modeNotes(state) {
+  const notes = [];
+  if (state.read_only) notes.push(el("li", {}, el("b", {}, "Read only: "), "you can look at everything and change nothing."));
+  if (state.dry_run) notes.push(el("li", {}, el("b", {}, "Dry run: "), "decisions are shown and counted, and nothing is sent to Immich."));
+  for (const lack of state.missing) {
+    notes.push(el("li", {}, `The API key lacks ${lack.permissions.join(", ")}: it ${lack.what}.`));
+  }
+  return notes.length ? el("ul", { class: "notes" }, notes) : null;
+}
+
+function picker(title, what, people, first, onChoose) {
+  let chosen = first;
+  const grid = el("div", { class: "grid", role: "listbox", "aria-label": title });
+  const search = el("input", {
+    type: "search", placeholder: "Search by name", "aria-label": `Search: ${title}`, on: { input: () => draw() },
+  });
+  const unnamed = el("input", { type: "checkbox", on: { change: () => draw() } });
+  const hidden = el("input", { type: "checkbox", on: { change: () => draw() } });
+  const more = el("p", { class: "fine" });
+  if (chosen?.hidden) hidden.checked = true;
+  if (chosen && !chosen.name) unnamed.checked = true;
+
+  const draw = () => {
+    const wanted = search.value.trim().toLocaleLowerCase();
+    const fits = people.filter((person) =>
+      (unnamed.checked || person.name || person === chosen)
+      && (hidden.checked || !person.hidden || person === chosen)
+      && nameOf(person).toLocaleLowerCase().includes(wanted));
+    fill(grid, fits.slice(0, MAX_CARDS).map((person) => card(person)));
+    fill(more, fits.length > MAX_CARDS ? `${count(fits.length - MAX_CARDS, "more", "more")}: search to find them` : null,
+      fits.length === 0 ? "Nobody of that name." : null);
+  };
+  const card = (person) => el("button", {
+    class: `person${person === chosen ? " chosen" : ""}`, role: "option",
+    "aria-selected": person === chosen ? "true" : "false",
+    title: nameOf(person),
+    on: {
+      click: (event) => {
+        chosen = person;
+        for (const other of grid.children) other.classList.remove("chosen");
+        for (const other of grid.children) other.setAttribute("aria-selected", "false");
+        event.currentTarget.classList.add("chosen");
+        event.currentTarget.setAttribute("aria-selected", "true");
+        onChoose(person);
+      },
+    },
+  }, portrait(el("img", { alt: "", width: "72", height: "72" }), person.id),
+  el("span", {}, nameOf(person)),
+  person.hidden ? el("small", {}, "hidden") : null);
+  draw();
+  return el("section", { class: "card" },
+    el("h2", {}, title, " ", el("small", {}, what)),
+    el("div", { class: "row" }, search,
+      el("label", {}, unnamed, " unnamed"), el("label", {}, hidden, " hidden")),
+    grid, more);
+}
+
+/** What was done with this pair before, and the way to forget it. */
+function sessionOf(app, pair, changed) {
+  const found = app.state.sessions.find((s) => s.wrong === pair.wrong?.id && s.correct === pair.correct?.id);
+  if (!found) return null;
+  const reset = el("button", {
+    class: "quiet",
+    on: {
+      click: async () => {
+        const sure = window.confirm("Forget which photos were reviewed for this pair? Decisions stay in the journal and can still be undone.");
+        if (!sure) return;
+        await post("/api/reset", { wrong: pair.wrong.id, correct: pair.correct.id });
+        await app.refresh();
+        changed();
+        say("The session starts afresh.");
+      },
+    },
+  }, "Reset session");
+  return el("section", { class: "card session" },
+    el("p", {}, el("b", {}, "Earlier session: "), statsText(found.stats)), reset);
+}
+
+/** The counts of a session in words. */
+export function statsText(stats) {
+  return [
+    `${stats.reviewed} reviewed`, `${stats.reassigned} reassigned`, `${stats.auto_fixed} of them automatically`,
+    `${stats.unassigned} unassigned`, `${stats.skipped} skipped`, `${stats.undone} undone`,
+  ].join(" · ");
+}
+
+function options(chosen, state) {
+  const set = (name, value) => { chosen[name] = value; keep(chosen); };
+  const select = (name, choices) => el("select", {
+    on: { change: (event) => set(name, event.target.value) },
+  }, choices.map(([value, text]) => el("option", { value, selected: chosen[name] === value }, text)));
+  const number = (name, min, max, step) => el("input", {
+    type: "number", min, max, step, value: chosen[name],
+    on: {
+      change: (event) => {
+        const given = Number(event.target.value);
+        const good = Number.isFinite(given) ? Math.min(max, Math.max(min, given)) : DEFAULTS[name];
+        event.target.value = good;
+        set(name, good);
+      },
+    },
+  });
+  const check = (name, text) => el("label", { class: "check" }, el("input", {
+    type: "checkbox", checked: chosen[name], on: { change: (event) => set(name, event.target.checked) },
+  }), " ", text);
+  return el("section", { class: "card options" },
+    el("h2", {}, "How to go about it"),
+    el("label", {}, el("span", {}, "Photos"), select("filter", [
+      ["both", "all"], ["duplicates", "only with several wrong faces, or both people"], ["solos", "only with one wrong face"],
+    ])),
+    el("label", {}, el("span", {}, "Auto-fix"), select("auto", [
+      ["off", "off: you decide every face"], ["confirm", "confirm: after a countdown"], ["instant", "instant: without waiting"],
+    ])),
+    el("label", {}, el("span", {}, "Countdown, seconds"), number("delay", 1, 30, 1)),
+    el("label", {}, el("span", {}, "Margin for auto-fix"), number("margin", 0, 1, 0.01)),
+    el("p", { class: "fine" }, state.advice, " ",
+      "A face is fixed by itself only when it is nearer to the correct person than to the wrong one by at least the margin; equal is enough. A larger margin leaves more to you and errs less."),
+    state.has_own_faces ? null : check("trustOrder", "Let auto-fix trust Immich's order (it knows no distances, so the margin does not apply)"),
+    check("skipBoth", "Skip photos where both people already appear"));
+}
