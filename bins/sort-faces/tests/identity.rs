@@ -115,7 +115,7 @@ fn merging_killed_at_any_moment_is_done_or_not_and_loses_nothing() {
     let (mut n_kills, mut n_changed) = (0, 0);
     while n_kills < N_KILLS {
         let was_merged = state() == "merged into 1";
-        let next = if was_merged { &unmerge } else { &merge };
+        let next = if was_merged { &unmerge[..] } else { &merge[..] };
         n_kills += usize::from(kill_after(command(next), moments.next(whole_us)));
         // The next command of any kind finishes what was begun.
         report(&["people", "sync", "--in", text(&swap)]);

@@ -130,11 +130,11 @@ pub(crate) fn select(
         faces.into_iter().partition(|at| forbids(&library.key(*at)));
     let is_listed = !known.is_empty();
     let known = known.into_iter().filter(|at| !forbidden.contains(at));
-    let centroid = if !is_listed {
-        two_pass_centroid(&faces, library)
-    } else {
+    let centroid = if is_listed {
         let unique: BTreeSet<FaceRef> = known.collect();
         centroid_of(unique.into_iter(), library)
+    } else {
+        two_pass_centroid(&faces, library)
     };
     let mut selection = Selection {
         centroid,

@@ -135,11 +135,11 @@ impl TopManifest {
 
     /// Adds or replaces an entry of a list, which is made when there is none. A
     /// key of that name that holds no list is left alone.
-    pub(crate) fn add_entry(&mut self, list: &str, name: &str, entry: Value) {
+    pub(crate) fn add_entry(&mut self, list: &str, name: &str, entry: &Value) {
         let entries = self.map.entry(list).or_insert_with(|| json!([]));
         if let Some(entries) = entries.as_array_mut() {
             entries.retain(|e| name_of(e) != Some(name));
-            put(entries, name, &entry);
+            put(entries, name, entry);
         }
     }
 

@@ -143,7 +143,7 @@ impl Tree {
                 json!(format!("{}/{file}", bin.folder())),
             );
         }
-        self.top.add_entry(bin.list(), name, entry);
+        self.top.add_entry(bin.list(), name, &entry);
         Ok(())
     }
 
@@ -178,7 +178,7 @@ impl Tree {
                     map.remove("folder");
                 }
                 self.top.remove("reserved", name);
-                self.top.add_entry("facesets", name, entry);
+                self.top.add_entry("facesets", name, &entry);
             }
         }
         Ok(true)

@@ -381,7 +381,8 @@ impl Draft<'_> {
                 ..Identity::new(number)
             }))),
             Some(identity)
-                if identity.state != State::Forgotten
+                // Hidden says why already, and goes when they are shown again.
+                if !matches!(identity.state, State::Forgotten | State::Hidden)
                     && identity.reserved.as_deref() != Some(reason) =>
             {
                 self.changes.push(Change::Reserved(Edit {

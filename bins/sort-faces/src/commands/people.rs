@@ -167,7 +167,8 @@ fn act(action: &Action, folder: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, Pipe
         Action::List { all } => view::list(&people::load(folder, ctx)?, folder, *all),
         Action::Show { person, faces } => {
             let registry = people::load(folder, ctx)?;
-            view::show(&registry, number(&registry, person)?, folder, *faces)
+            let who = number(&registry, person)?;
+            Ok(view::show(&registry, who, folder, *faces))
         }
         Action::History { person } => view::history(&people::load(folder, ctx)?, person.as_deref()),
         Action::Sync { dry_run: true } => {

@@ -290,12 +290,11 @@ impl People {
             })
             .collect();
         groups.sort_by_key(|g| (std::cmp::Reverse(g.len()), g.iter().map(|r| r.row).min()));
-        let mut next = self.last_number(raw_dir)? + 1;
+        let first = self.last_number(raw_dir)? + 1;
         let mut grouped: BTreeSet<FaceId> = BTreeSet::new();
-        for mut group in groups {
+        for (number, mut group) in (first..).zip(groups) {
             cluster::best_first(&mut group);
-            let name = format!("person_{next:03}");
-            next += 1;
+            let name = format!("person_{number:03}");
             let photos: BTreeSet<_> = group.iter().map(|row| row.file.sha256).collect();
             if photos.len() >= options.min_faces {
                 report.notes.push(format!(

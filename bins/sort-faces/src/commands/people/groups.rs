@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use faceset_core::{CosineDistance, FaceKey};
 use faceset_identity::numbers_on_disk;
 use faceset_pipeline::cluster::load_cache;
-use faceset_pipeline::split::propose;
-use faceset_pipeline::triage::{Rank, rank};
+use faceset_pipeline::split::{SubGroup, propose};
+use faceset_pipeline::triage::{Rank, Stranger, rank};
 use faceset_pipeline::{Ctx, PipelineError, people};
 
 use super::number;
@@ -40,7 +40,7 @@ pub(super) fn split(
     let cache = load_cache(&args.cache, ctx)?;
     let (groups, missing) = propose(&registry, who, &cache, args.threshold, ctx)?;
     if args.apply.is_empty() {
-        let mut lines: Vec<String> = groups.iter().map(|g| g.line()).collect();
+        let mut lines: Vec<String> = groups.iter().map(SubGroup::line).collect();
         if missing > 0 {
             lines.push(format!("{missing} faces are not in this cache"));
         }
@@ -116,7 +116,7 @@ pub(super) fn triage(
         .transpose()?;
     let Some(keep) = args.hide_after else {
         let strangers = rank(&people::load(folder, ctx)?, cache.as_ref(), by);
-        let lines = strangers.iter().map(|s| s.line()).collect();
+        let lines = strangers.iter().map(Stranger::line).collect();
         return Ok(super::view::or(lines, "everybody has a name or is hidden"));
     };
     people::change(

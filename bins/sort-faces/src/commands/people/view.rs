@@ -73,7 +73,7 @@ pub(super) fn show(
     who: FacesetNumber,
     folder: &Path,
     with_faces: bool,
-) -> Result<Vec<String>, PipelineError> {
+) -> Vec<String> {
     let identity = registry
         .identity(who)
         .expect("the number was found in this registry");
@@ -111,7 +111,7 @@ pub(super) fn show(
         "{} in the history",
         count(n_entries, "change", "changes")
     ));
-    Ok(lines)
+    lines
 }
 
 /// Changes of everybody or of one person.
