@@ -103,6 +103,23 @@ impl GateArgs {
     }
 }
 
+/// Where the registry of people is.
+#[derive(Debug, Clone, Args)]
+pub struct PeopleArgs {
+    /// Swap-ready folder with the registry of people, which is obeyed
+    /// [default: facesets_swap_ready beside the output folder]
+    #[arg(long, value_name = "DIR")]
+    people: Option<PathBuf>,
+}
+
+impl PeopleArgs {
+    /// The folder: as given, else the usual one beside `out`. It need not exist.
+    pub fn folder(&self, out: &std::path::Path) -> PathBuf {
+        let beside = || out.with_file_name("facesets_swap_ready");
+        self.people.clone().unwrap_or_else(beside)
+    }
+}
+
 /// Parses a cosine distance; clap shows the error with the flag's name.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ pub(crate) mod embed;
 pub(crate) mod enrich;
 pub(crate) mod era;
 pub(crate) mod export_swap;
+pub(crate) mod extend;
 pub(crate) mod forget;
 pub(crate) mod people;
 pub(crate) mod refine;

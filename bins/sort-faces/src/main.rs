@@ -32,6 +32,8 @@ enum Command {
     Cluster(commands::cluster::Args),
     /// Make numbered sets of good faces (renumbers: for fresh results only)
     Refine(commands::refine::Args),
+    /// Add new faces of CACHE to the people and sets that are there; never renumbers
+    Extend(commands::extend::Args),
     /// Report byte-identical photos and look-alike faces
     Dedup(commands::dedup::Args),
     /// Export sets as one-face PNGs and .fsz bundles
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
             Command::Enrich(args) => commands::enrich::run(&args, context),
             Command::Cluster(args) => commands::cluster::run(&args, context),
             Command::Refine(args) => commands::refine::run(&args, context),
+            Command::Extend(args) => commands::extend::run(&args, context),
             Command::Dedup(args) => commands::dedup::run(&args, context),
             Command::ExportSwap(args) => commands::export_swap::run(&args, context),
             Command::People(args) => commands::people::run(&args, context),
@@ -82,6 +85,7 @@ fn log_place(command: &Command) -> Option<(PathBuf, &'static str)> {
         Command::Enrich(args) if !args.dry_run => Some((logs(), "enrich")),
         Command::Cluster(args) if !args.dry_run => Some((logs(), "cluster")),
         Command::Refine(args) if !args.dry_run => Some((logs(), "refine")),
+        Command::Extend(args) if !args.dry_run => Some((logs(), "extend")),
         Command::Dedup(args) if !args.dry_run => Some((logs(), "dedup")),
         Command::ExportSwap(args) if !args.dry_run => Some((logs(), "export-swap")),
         Command::Era(args) if args.writes() => Some((logs(), "era")),

@@ -13,6 +13,7 @@ use faceset_fs::{DirLock, quarantine, to_json_bytes};
 use serde_json::{Map, json};
 
 use crate::ExportError;
+use crate::bounds::REFUSED_HIDDEN;
 use crate::build::{
     Built, MANIFEST, NAME_FILE, Workshop, build, is_intact, read_complete, set_digest,
 };
@@ -22,11 +23,11 @@ use crate::report::{ExportReport, Outcome, SetReport};
 use crate::top::TopManifest;
 
 /// Below it, everything that was replaced.
-const DROPPED: &str = "_dropped";
+pub(crate) const DROPPED: &str = "_dropped";
 /// A folder that is being built.
-const PARTIAL: &str = ".faceset-partial-";
+pub(crate) const PARTIAL: &str = ".faceset-partial-";
 /// A whole folder that is not in its place yet.
-const READY: &str = ".faceset-ready-";
+pub(crate) const READY: &str = ".faceset-ready-";
 /// Reason of a reserved number.
 const EMPTY: &str = "empty after filter";
 
@@ -178,7 +179,7 @@ impl Run<'_> {
             self.report.warnings.push(line);
             self.report.sets.push(SetReport::of_refused(refused));
             // A folder name that is not ours to use is not looked at.
-            if refused.reason.starts_with("consent") {
+            if refused.reason.starts_with("consent") || refused.reason == REFUSED_HIDDEN {
                 self.withdraw(&refused.name, &refused.reason, Map::new())?;
             }
         }
@@ -376,7 +377,7 @@ fn run_entry(plan: &ExportPlan) -> serde_json::Value {
     })
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
     std::fs::rename(from, to).map_err(ExportError::io("move into place", to))?;
     // Makes the rename durable where the file system can; a refusal costs
     // nothing but that.
@@ -387,7 +388,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
 }
 
 /// Removes a folder that this module built and nobody has seen yet.
-fn discard(partial: &Path) -> Result<(), ExportError> {
+pub(crate) fn discard(partial: &Path) -> Result<(), ExportError> {
     match std::fs::remove_dir_all(partial) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(ExportError::io("remove the temporary folder", partial)(e))

@@ -33,7 +33,7 @@ const BUILD_FORMAT: u32 = 1;
 pub(crate) const MANIFEST: &str = "manifest.json";
 /// Where a person writes the name.
 pub(crate) const NAME_FILE: &str = "NAME.txt";
-const FACES: &str = "faces";
+pub(crate) const FACES: &str = "faces";
 
 /// What building needs besides the set.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use faceset_core::manifest::{DroppedFace, RawManifest};
+use faceset_core::manifest::{DroppedFace, RawManifest, RefinedSet};
 use faceset_core::{CosineDistance, FaceKey};
 use faceset_quality::parts;
 
@@ -47,7 +47,9 @@ pub(crate) fn plan_candidates(
             ));
             continue;
         }
-        let nearest = nearest_set(&face.embedding, decided);
+        let nearest = nearest_set(&face.embedding, decided, &|set| {
+            inputs.bounds.forbids(set, &key)
+        });
         let scored = |distance| Scored {
             at,
             key: key.clone(),
@@ -136,13 +138,19 @@ fn singletons(raw: &RawManifest, library: &Library<'_>, decided: &mut Decided<'_
 }
 
 /// The nearest set that is emitted or refused; the first of the manifest among
-/// equals. A set that the filters emptied attracts nobody.
-fn nearest_set(embedding: &[f32], decided: &Decided<'_>) -> Option<(usize, CosineDistance)> {
+/// equals. A set that the filters emptied attracts nobody, nor does one that
+/// the face was said not to belong to.
+fn nearest_set(
+    embedding: &[f32],
+    decided: &Decided<'_>,
+    is_forbidden: &dyn Fn(&RefinedSet) -> bool,
+) -> Option<(usize, CosineDistance)> {
     decided
         .sets
         .iter()
         .enumerate()
         .filter(|(_, d)| d.refused.is_some() || !d.selection.chosen.is_empty())
+        .filter(|(_, d)| !is_forbidden(d.set))
         .filter_map(|(i, d)| Some((i, d.selection.centroid.as_ref()?.distance(embedding))))
         .min_by(|a, b| a.1.cmp(&b.1).then(a.0.cmp(&b.0)))
 }

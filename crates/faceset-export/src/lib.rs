@@ -10,6 +10,7 @@
 //! the last.
 
 mod apply;
+mod bounds;
 mod build;
 mod bundle;
 mod candidates;
@@ -23,9 +24,11 @@ mod plan;
 mod report;
 mod select;
 mod top;
+mod tree;
 mod verify;
 
 pub use apply::apply;
+pub use bounds::{Bounds, NOT_THIS_PERSON, NoBounds, REFUSED_HIDDEN};
 pub use consent::{CivilDate, Consent, MIN_AGE_YEARS, PersonFacts};
 pub use error::ExportError;
 pub use library::Photo;
@@ -40,4 +43,5 @@ pub use plan::{
 };
 pub use report::{ExportReport, Outcome, SetReport};
 pub use select::FaceHashes;
+pub use tree::{Bin, Tree};
 pub use verify::VERIFY_DET_SIZES;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ExportError;
+use crate::bounds::{Bounds, REFUSED_HIDDEN};
 use crate::candidates::plan_candidates;
 use crate::consent::{AgeRule, Consent, PersonFacts};
 use crate::library::{FaceRef, Library, Photo};
@@ -32,6 +33,8 @@ pub struct PlanInputs<'a> {
     pub raw: Option<&'a RawManifest>,
     /// What is known of a set's person.
     pub facts: &'a (dyn Fn(&RefinedSet) -> PersonFacts + Sync),
+    /// What people said of sets and faces.
+    pub bounds: &'a dyn Bounds,
     /// Groups faces that match no set, by their embeddings: positions in the
     /// slice, each at most once; groups of one are orphans.
     pub group_orphans: &'a GroupOrphans<'a>,
@@ -173,10 +176,11 @@ pub fn faces_to_hash(inputs: &PlanInputs<'_>, options: &ExportOptions) -> Vec<Ha
     let mut targets: BTreeMap<_, HashTarget> = BTreeMap::new();
     for set in &inputs.refined.facesets {
         let facts = (inputs.facts)(set);
-        if refusal(facts, options).is_some() {
+        if inputs.bounds.hides(set) || refusal(facts, options).is_some() {
             continue;
         }
-        let selection = select(set, &library, age_rule(facts, &library), options);
+        let forbids = |key: &FaceKey| inputs.bounds.forbids(set, key);
+        let selection = select(set, &library, age_rule(facts, &library), options, &forbids);
         for at in selection.similar_enough(&library, options) {
             let key = library.key(at);
             targets
@@ -223,10 +227,13 @@ pub fn plan(
             Some("the name is not a plain folder name")
         } else if !names.insert(set.name.to_lowercase()) {
             Some("the manifest lists the name twice")
+        } else if inputs.bounds.hides(set) {
+            Some(REFUSED_HIDDEN)
         } else {
             refusal(facts, options)
         };
-        let mut selection = select(set, &library, age_rule(facts, &library), options);
+        let forbids = |key: &FaceKey| inputs.bounds.forbids(set, key);
+        let mut selection = select(set, &library, age_rule(facts, &library), options, &forbids);
         decided.notes.append(&mut selection.notes);
         if let Some(reason) = refused {
             decided.refused.push(RefusedSet {

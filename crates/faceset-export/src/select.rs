@@ -13,6 +13,7 @@ use faceset_core::{ContentHash, CosineDistance, FaceKey, Score};
 use faceset_quality::{FaceLook, decimal, group_near_duplicates, parts};
 use rayon::prelude::*;
 
+use crate::bounds::NOT_THIS_PERSON;
 use crate::consent::{Age, AgeRule, MIN_AGE_YEARS};
 use crate::library::{Centroid, FaceRef, Library};
 use crate::options::ExportSettings;
@@ -79,6 +80,7 @@ pub(crate) fn select(
     library: &Library<'_>,
     birth: AgeRule,
     options: &ExportSettings,
+    forbids: &dyn Fn(&FaceKey) -> bool,
 ) -> Selection {
     let mut notes = Vec::new();
     let mut photos = BTreeSet::new();
@@ -124,20 +126,29 @@ pub(crate) fn select(
         .iter()
         .flat_map(|&p| (0..library.photo(p).entry.faces().len()).map(move |f| (p, f)))
         .collect();
-    let centroid = if known.is_empty() {
+    let (forbidden, faces): (Vec<FaceRef>, Vec<FaceRef>) =
+        faces.into_iter().partition(|at| forbids(&library.key(*at)));
+    let is_listed = !known.is_empty();
+    let known = known.into_iter().filter(|at| !forbidden.contains(at));
+    let centroid = if !is_listed {
         two_pass_centroid(&faces, library)
     } else {
-        let unique: BTreeSet<FaceRef> = known.into_iter().collect();
+        let unique: BTreeSet<FaceRef> = known.collect();
         centroid_of(unique.into_iter(), library)
     };
     let mut selection = Selection {
         centroid,
-        n_input: faces.len(),
+        n_input: faces.len() + forbidden.len(),
         chosen: Vec::new(),
         dropped: Vec::new(),
         of_person: BTreeSet::new(),
         notes,
     };
+    for key in forbidden.iter().map(|at| library.key(*at)) {
+        selection
+            .dropped
+            .push(dropped(key, NOT_THIS_PERSON, None, None));
+    }
     selection.take_in(&faces, library, birth, options);
     selection
 }

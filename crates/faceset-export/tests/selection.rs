@@ -386,6 +386,7 @@ fn with_hashes(library: &Library, hashes: &[u64], limits: NearDuplicateLimits) -
         refined: &refined,
         raw: None,
         facts: &nobody_known,
+        bounds: &NoBounds,
         group_orphans: &no_groups,
         provenance: &json!(null),
     };
@@ -438,6 +439,7 @@ fn only_look_alikes_by_embedding_are_hashed_and_each_photo_is_read_once() {
         refined: &refined,
         raw: None,
         facts: &nobody_known,
+        bounds: &NoBounds,
         group_orphans: &no_groups,
         provenance: &json!(null),
     };
@@ -471,6 +473,7 @@ fn faces_without_landmarks_are_an_error_with_a_hint_unless_allowed() {
         refined: &refined,
         raw: None,
         facts: &nobody_known,
+        bounds: &NoBounds,
         group_orphans: &no_groups,
         provenance: &json!(null),
     };
@@ -506,6 +509,7 @@ fn plan_with_facts(
         refined: &refined,
         raw: None,
         facts: &facts_of,
+        bounds: &NoBounds,
         group_orphans: &no_groups,
         provenance: &json!(null),
     };
@@ -736,6 +740,7 @@ fn candidates(
         refined: &refined,
         raw: Some(&raw),
         facts: &facts,
+        bounds: &NoBounds,
         group_orphans: group,
         provenance: &json!(null),
     };
@@ -883,6 +888,7 @@ fn a_singleton_that_its_photo_brought_into_a_set_is_no_candidate() {
         refined: &refined,
         raw: Some(&raw),
         facts: &nobody_known,
+        bounds: &NoBounds,
         group_orphans: &no_groups,
         provenance: &json!(null),
     };

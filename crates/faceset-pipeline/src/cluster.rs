@@ -214,7 +214,6 @@ impl ClusterPlan {
 /// Writes folders and manifest below `out`.
 pub fn apply(plan: &ClusterPlan, out: &Path, ctx: Ctx<'_>) -> Result<ClusterReport, PipelineError> {
     let _lock = DirLock::acquire(out, ctx.holder)?;
-    let is_ours = |folder: &str| is_person(folder) || folder == SINGLETONS || folder == NOFACE;
     let photos = materialize::apply(&plan.tree, out, plan.link, is_ours, ctx)?;
     write_json(&out.join(MANIFEST), &plan.manifest)?;
     Ok(ClusterReport {
@@ -223,10 +222,16 @@ pub fn apply(plan: &ClusterPlan, out: &Path, ctx: Ctx<'_>) -> Result<ClusterRepo
     })
 }
 
-fn is_person(folder: &str) -> bool {
-    folder
-        .strip_prefix("person_")
-        .is_some_and(|d| d.len() >= 3 && d.bytes().all(|b| b.is_ascii_digit()))
+/// Folders that `cluster` makes.
+pub(crate) fn is_ours(folder: &str) -> bool {
+    person_number(folder).is_some() || folder == SINGLETONS || folder == NOFACE
+}
+
+/// The number of `person_NNN`; `None` for other names.
+pub(crate) fn person_number(folder: &str) -> Option<u32> {
+    let digits = folder.strip_prefix("person_")?;
+    let is_number = digits.len() >= 3 && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten()
 }
 
 /// Loads a cache for a step that needs faces; says what is odd about it.

@@ -10,18 +10,20 @@ use faceset_core::manifest::{
 };
 use faceset_core::{BBox, CancelToken, FaceKey, NoProgress, SourcePath};
 use faceset_export::{
-    ExportOptions, ExportPlan, ExportReport, FaceFinder, PersonFacts, Photo, PlanInputs,
-    faces_to_hash, hash_faces,
+    Bounds, ExportOptions, ExportPlan, ExportReport, FaceFinder, NoBounds, PersonFacts, Photo,
+    PlanInputs, faces_to_hash, hash_faces,
 };
 use faceset_fs::read_json;
+use faceset_identity::Registry;
 use faceset_infer::{Analyzer, Purpose};
 use image::RgbImage;
 use ndarray::Array2;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::obey::PeopleBounds;
 use crate::photo::CachePhotos;
-use crate::{Ctx, Engine, PipelineError};
+use crate::{Ctx, Engine, PipelineError, obey};
 
 /// What is known of the person of a set: consent and birth date.
 pub type FactsOf<'a> = &'a (dyn Fn(&RefinedSet) -> PersonFacts + Sync + 'a);
@@ -72,7 +74,8 @@ pub(crate) fn check_belongs<'a>(
     }
 }
 
-/// Decides what is exported. Reads photos only where two faces look alike.
+/// Decides what is exported, with consent and birth dates from `facts` and
+/// nothing else said of anybody. Reads photos only where two faces look alike.
 pub fn plan(
     cache: &Cache,
     sources: &ExportSources,
@@ -81,6 +84,40 @@ pub fn plan(
     ctx: Ctx<'_>,
 ) -> Result<ExportPlan, PipelineError> {
     let refined: RefineManifest = read_manifest(&sources.refined)?;
+    plan_sets(cache, sources, &refined, options, facts, &NoBounds, ctx)
+}
+
+/// As [`plan`], with everything that the registry says: one set a person
+/// ([`obey::regroup`]), no face that was refused, nobody who is hidden (unless
+/// `with_hidden`), nobody against their consent. What was put together or
+/// taken apart is among the plan's notes.
+pub fn plan_for(
+    cache: &Cache,
+    sources: &ExportSources,
+    options: &ExportOptions,
+    registry: &Registry,
+    with_hidden: bool,
+    ctx: Ctx<'_>,
+) -> Result<ExportPlan, PipelineError> {
+    let mut refined: RefineManifest = read_manifest(&sources.refined)?;
+    let notes = obey::regroup(&mut refined, registry, cache)?;
+    let bounds = PeopleBounds::new(registry, &refined, with_hidden);
+    let facts = |set: &RefinedSet| registry.export_facts(set);
+    let mut plan = plan_sets(cache, sources, &refined, options, &facts, &bounds, ctx)?;
+    plan.notes.extend(notes);
+    Ok(plan)
+}
+
+/// Decides for sets that are in memory.
+pub fn plan_sets(
+    cache: &Cache,
+    sources: &ExportSources,
+    refined: &RefineManifest,
+    options: &ExportOptions,
+    facts: FactsOf<'_>,
+    bounds: &dyn Bounds,
+    ctx: Ctx<'_>,
+) -> Result<ExportPlan, PipelineError> {
     check_belongs(
         cache,
         &sources.cache,
@@ -91,16 +128,17 @@ pub fn plan(
     if let (Some(raw), Some(path)) = (&raw, &sources.raw) {
         check_belongs(cache, &sources.cache, path, raw.singletons.iter())?;
     }
-    plan_sets(cache, &refined, raw.as_ref(), options, facts, ctx)
+    plan_manifest(cache, refined, raw.as_ref(), options, facts, bounds, ctx)
 }
 
 /// The same for sets in memory, of which every face is in the cache.
-pub fn plan_sets(
+pub fn plan_manifest(
     cache: &Cache,
     refined: &RefineManifest,
     raw: Option<&RawManifest>,
     options: &ExportOptions,
     facts: FactsOf<'_>,
+    bounds: &dyn Bounds,
     ctx: Ctx<'_>,
 ) -> Result<ExportPlan, PipelineError> {
     let places: Vec<Vec<SourcePath>> = cache
@@ -124,6 +162,7 @@ pub fn plan_sets(
         refined,
         raw,
         facts,
+        bounds,
         group_orphans: &group,
         provenance: &provenance,
     };

@@ -7,6 +7,7 @@
 
 pub mod cluster;
 pub mod contact;
+pub mod context;
 mod ctx;
 pub mod dedup;
 pub mod discover;
@@ -16,15 +17,21 @@ pub mod enrich;
 pub mod era;
 mod error;
 pub mod export;
+pub mod extend;
 pub mod known;
 pub mod matching;
 pub mod materialize;
+pub mod obey;
 mod ordered;
 mod pending;
 pub mod people;
 mod photo;
+pub mod pick;
 pub mod refine;
 pub mod sort;
+pub mod split;
+pub mod tree;
+pub mod triage;
 pub mod why;
 
 pub use ctx::Ctx;

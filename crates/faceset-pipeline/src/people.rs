@@ -9,13 +9,13 @@ use faceset_core::consent::CivilDate;
 use faceset_core::manifest::{RefineManifest, SwapReadyManifest};
 use faceset_core::{FaceKey, FacesetNumber};
 use faceset_identity::{
-    ForgetInputs, ForgetPlan, ForgetReport, IdentityError, Plan, Registry, RegistryWriter,
-    numbers_on_disk,
+    ForgetInputs, ForgetPlan, ForgetReport, Plan, Registry, RegistryWriter, numbers_on_disk,
 };
 use serde_json::json;
 
 use crate::dedup::report_path;
 use crate::export::read_manifest;
+use crate::tree::Household;
 use crate::{Ctx, PipelineError};
 
 /// The registry of an output tree; empty when there is none yet.
@@ -93,6 +93,16 @@ pub fn allocate(
     writer.apply(&plan, ctx.now)?;
     writer.finish()?;
     Ok(())
+}
+
+/// Before a step that uses the registry: takes in names from `NAME.txt` and
+/// brings the tree up to date with the registry. Returns notes. Nothing happens
+/// where there is no tree yet.
+pub fn take_in(swap_ready: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, PipelineError> {
+    if !swap_ready.is_dir() || load(swap_ready, ctx)?.identities().next().is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(Household::open(swap_ready, ctx)?.finish()?.1)
 }
 
 /// The day of this run.
@@ -190,23 +200,15 @@ pub fn apply_forget(
     Ok((n_faces, report))
 }
 
-/// Makes one change to a person, journalled, and says what it did.
+/// Makes one change to a person, journalled, lets the tree follow, and says
+/// what was done. Names that people wrote into `NAME.txt` are taken in first.
 pub fn change(
     swap_ready: &Path,
-    decide: impl FnOnce(&Registry) -> Result<Plan, IdentityError>,
+    decide: impl FnOnce(&Registry) -> Result<Plan, PipelineError>,
     ctx: Ctx<'_>,
 ) -> Result<Vec<String>, PipelineError> {
-    let mut writer = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;
-    let plan = decide(writer.registry())?;
-    if plan.is_empty() {
-        return Ok(vec!["nothing to change".to_owned()]);
-    }
-    let entry = writer.apply(&plan, ctx.now)?;
-    writer.finish()?;
-    let mut lines = vec![match entry {
-        Some(id) => format!("{} (entry {id})", plan.what),
-        None => plan.what.clone(),
-    }];
-    lines.extend(plan.notes);
-    Ok(lines)
+    let mut household = Household::open(swap_ready, ctx)?;
+    let plan = decide(household.registry())?;
+    household.carry_out(&plan, ctx)?;
+    Ok(household.finish()?.1)
 }

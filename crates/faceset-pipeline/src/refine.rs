@@ -19,7 +19,7 @@ use serde_json::{Map, json};
 
 use crate::cluster::{best_first, cache_ref, group, places_of};
 use crate::materialize::{self, LinkMode, TreePlan, TreeReport};
-use crate::{Ctx, PipelineError, people};
+use crate::{Ctx, PipelineError, obey, people};
 
 /// Name of the manifest.
 pub const MANIFEST: &str = "refine_manifest.json";
@@ -27,6 +27,10 @@ pub const MANIFEST: &str = "refine_manifest.json";
 /// Groups with fewer faces have no outliers: their mean says too little. The
 /// original tool's value.
 pub const OUTLIER_MIN_CLUSTER: usize = 4;
+
+/// First pass of a mean of photos that show other people, too; the original
+/// tool's value. The second pass is the cut for known people.
+pub const FIRST_PASS: CosineDistance = CosineDistance::constant(0.55);
 
 /// How to refine; defaults are the original tool's.
 #[derive(Debug, Clone)]
@@ -233,7 +237,7 @@ pub(crate) fn gate<'a>(
                 let kept: BTreeSet<u32> = near.iter().copied().collect();
                 for row in passed.iter().filter(|row| !kept.contains(row)) {
                     let face = &rows[*row as usize];
-                    let distance = cosine_distance(vectors, *row, &mean);
+                    let distance = distance_to(vectors, *row, &mean);
                     dropped.push(DroppedFace {
                         key: face.key(),
                         reason: "outlier".to_owned(),
@@ -258,7 +262,7 @@ pub(crate) fn gate<'a>(
 }
 
 /// Distance of a row to a unit mean, for the manifest only.
-fn cosine_distance(vectors: &Vectors<'_>, row: u32, mean: &[f32]) -> f64 {
+pub(crate) fn distance_to(vectors: &Vectors<'_>, row: u32, mean: &[f32]) -> f64 {
     let values = vectors.row(row as usize);
     let dot: f64 = values
         .iter()
@@ -291,17 +295,47 @@ impl RefinePlan {
     }
 }
 
-/// Gives sets of known people their numbers back, see [`people::keep_numbers`].
+/// Makes the sets what the registry of `swap_ready` says: one a person
+/// ([`obey::regroup`]), under their number ([`people::keep_numbers`]), without
+/// the faces that were refused ([`obey::leave_out`]). Hidden people get no
+/// folder. Returns notes for people.
 pub fn keep_numbers(
     plan: &mut RefinePlan,
     registry: &Registry,
+    cache: &Cache,
     swap_ready: &Path,
 ) -> Result<Vec<String>, PipelineError> {
-    let notes = people::keep_numbers(&mut plan.manifest, registry, swap_ready)?;
-    plan.tree = TreePlan::default();
-    for set in &plan.manifest.facesets {
-        plan.tree.add(&set.name, &set.images);
+    if registry.identities().next().is_none() {
+        return Ok(Vec::new());
     }
+    let manifest = &mut plan.manifest;
+    // Numbers by size mean nothing here and must not be taken for people's.
+    for set in &mut manifest.facesets {
+        set.name = set.name.replace("faceset_", "group_");
+    }
+    let mut notes = obey::regroup(manifest, registry, cache)?;
+    notes.extend(people::keep_numbers(manifest, registry, swap_ready)?);
+    let n_left = obey::leave_out(manifest, registry, cache);
+    if n_left > 0 {
+        notes.push(format!(
+            "{n_left} faces were said not to be their set's person and are left out"
+        ));
+    }
+    manifest.facesets.retain(|set| !set.faces.is_empty());
+    plan.tree = TreePlan::default();
+    for set in &manifest.facesets {
+        let number = canonical_faceset_number(&set.name);
+        if !number.is_some_and(|n| obey::is_hidden(registry, n)) {
+            plan.tree.add(&set.name, &set.images);
+        }
+    }
+    let sizes: Vec<usize> = manifest.facesets.iter().map(|s| s.faces.len()).collect();
+    plan.report.facesets = sizes.len();
+    plan.report.faces_in_sets = sizes.iter().sum();
+    let mut largest = sizes;
+    largest.sort_unstable_by(|a, b| b.cmp(a));
+    largest.truncate(10);
+    plan.report.largest = largest;
     Ok(notes)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use faceset_core::manifest::{RefinedSet, SwapReadyManifest};
+use faceset_core::manifest::SwapReadyManifest;
 use faceset_export::{ExportOptions, ExportReport};
 use faceset_report::{CutLine, FileProblem, RunSummary};
 use serde::Serialize;
@@ -156,8 +156,11 @@ pub fn run(
     let cluster = cluster::apply(&raw, &layout.raw(), ctx)?;
     let mut refined = refine::plan(&cache, &cache_path, &options.refine, ctx)?;
     let swap_ready = layout.swap_ready();
+    for note in people::take_in(&swap_ready, ctx)? {
+        ctx.progress.note(&note);
+    }
     let registry = people::load(&swap_ready, ctx)?;
-    for note in refine::keep_numbers(&mut refined, &registry, &swap_ready)? {
+    for note in refine::keep_numbers(&mut refined, &registry, &cache, &swap_ready)? {
         ctx.progress.note(&note);
     }
     let refine = refine::apply(&refined, &layout.refined(), ctx)?;
@@ -169,8 +172,7 @@ pub fn run(
         refined: layout.refined().join(refine::MANIFEST),
         raw: Some(layout.raw().join(cluster::MANIFEST)),
     };
-    let facts = |set: &RefinedSet| registry.export_facts(set);
-    let plan = export::plan(&cache, &sources, &options.export, &facts, ctx)?;
+    let plan = export::plan_for(&cache, &sources, &options.export, &registry, false, ctx)?;
     let export = export::apply(&plan, &cache, engine, &swap_ready, ctx)?;
     for note in people::record_export(&swap_ready, ctx)? {
         ctx.progress.note(&note);

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use faceset_cli::{Context, Report};
 use faceset_core::CosineDistance;
-use faceset_core::manifest::RefinedSet;
 use faceset_export::{ExportPlan, ExportReport, Outcome};
 use faceset_pipeline::cluster::load_cache;
 use faceset_pipeline::export::{self, ExportSources};
-use faceset_pipeline::people;
+use faceset_pipeline::{people, tree};
 
 use super::{count, json};
 use crate::args::{EngineArgs, distance};
@@ -32,6 +31,9 @@ pub(crate) struct Args {
     outlier_threshold: CosineDistance,
     #[command(flatten)]
     export: ExportArgs,
+    /// Export hidden people, too
+    #[arg(long)]
+    with_hidden: bool,
     /// Say what would be exported and what not, and why
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
@@ -50,8 +52,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let (cache, plan) = with_ctx(context, args.engine.jobs(), |ctx| {
         let cache = load_cache(&args.cache, ctx)?;
         let registry = people::load(&args.out, ctx)?;
-        let facts = |set: &RefinedSet| registry.export_facts(set);
-        let plan = export::plan(&cache, &sources, &options, &facts, ctx)?;
+        let registry = if args.dry_run {
+            for line in tree::waiting(&args.out, &registry)? {
+                ctx.progress.note(&line);
+            }
+            registry
+        } else {
+            for note in people::take_in(&args.out, ctx)? {
+                ctx.progress.note(&note);
+            }
+            people::load(&args.out, ctx)?
+        };
+        let plan = export::plan_for(&cache, &sources, &options, &registry, args.with_hidden, ctx)?;
         Ok((cache, plan))
     })
     .map_err(for_people)?;

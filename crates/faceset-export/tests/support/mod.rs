@@ -19,8 +19,8 @@ use faceset_core::{
     BBox, Enrichment, FaceKey, FaceRecord, FileEntry, FileStatus, Pose, SourcePath, hash_bytes,
 };
 use faceset_export::{
-    ExportOptions, ExportPlan, ExportSettings, FaceFinder, FaceHashes, PersonFacts, Photo,
-    PixelSource, PlanInputs,
+    ExportOptions, ExportPlan, ExportSettings, FaceFinder, FaceHashes, NoBounds, PersonFacts,
+    Photo, PixelSource, PlanInputs,
 };
 use image::{Rgb, RgbImage};
 use serde_json::{Map, Value, json};
@@ -204,6 +204,7 @@ pub fn plain_plan(library: &Library, sets: Vec<RefinedSet>, options: &ExportOpti
         refined: &refined,
         raw: None,
         facts: &nobody_known,
+        bounds: &NoBounds,
         group_orphans: &no_groups,
         provenance: &json!({"tool": "test"}),
     };
