@@ -97,8 +97,13 @@ fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
     while let Some(folder) = todo.pop() {
         for entry in fs::read_dir(folder).unwrap().flatten() {
             let path = entry.path();
-            let name = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
-            if name.ends_with(".lock") || name.contains("registry.") || name.starts_with("_dropped") {
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .to_string_lossy()
+                .replace('\\', "/");
+            if name.ends_with(".lock") || name.contains("registry.") || name.starts_with("_dropped")
+            {
                 continue;
             }
             if path.is_dir() {
@@ -141,7 +146,11 @@ fn announced_sets_are_emitted_once_and_killed_runs_end_like_calm_ones() {
     let note = fs::read_to_string(calm.join("faceset_001/osrc.txt")).unwrap();
     assert!(note.contains("cluster-discover"), "{note}");
     let expected = tree(&calm);
-    assert!(!expected.keys().any(|name| name.starts_with(".faceset")), "{:?}", expected.keys());
+    assert!(
+        !expected.keys().any(|name| name.starts_with(".faceset")),
+        "{:?}",
+        expected.keys()
+    );
 
     // What was found is known now.
     let again = report(discover(&cache, &calm, &[]));

@@ -1,7 +1,8 @@
 //! What time and the photo itself say about who a face is: rules for
 //! [`crate::matching`], each usable alone.
 //!
-//! Measured in docs/analysis/identities.md, which says which are on by default.
+//! All are off by default until they are measured; docs/analysis/identities.md
+//! says how.
 
 use std::collections::{BTreeMap, BTreeSet};
 

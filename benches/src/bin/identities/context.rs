@@ -189,7 +189,7 @@ fn people(
         if let Some((file, at)) = cache.face(&labelled.key) {
             let embedding = file.faces()[at].embedding.as_slice();
             let of = faces.entry(&labelled.identity).or_default();
-            of.push((embedding, &file.taken));
+            of.push((embedding, file.taken.as_str()));
         }
     }
     faces

@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// Compare with a person's look of the same years instead of one mean
     #[arg(long)]
     time_aware: bool,
+    /// Nobody is on a photo taken before the day of their birth
+    #[arg(long)]
+    after_birth: bool,
     /// Two faces of one photo prefer two people (collages and mirrors are let through)
     #[arg(long)]
     two_people: bool,
@@ -80,7 +83,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
         let rules = Rules {
             registry: &registry,
             time: args.time_aware,
-            birth: true,
+            birth: args.after_birth,
             photo: args.two_people,
         };
         let plan = extend::plan(&cache, &sources, &options, &registry, &rules, ctx)?;
