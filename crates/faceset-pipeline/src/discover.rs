@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 use crate::cluster::{cache_ref, group_rows};
 use crate::known::{Known, check_same_pack, known, numbers_listed, read_top};
 use crate::matching::{Face, MATCH_THRESHOLD, NegativeMemory, decide};
+use crate::obey::PeopleBounds;
 use crate::pending::{self, Pending};
 use crate::refine::{self, RefineOptions, RefineReport};
 use crate::{Ctx, Engine, PipelineError, export, people};
@@ -448,13 +449,13 @@ fn plan_export(
     ctx: Ctx<'_>,
 ) -> Result<ExportPlan, PipelineError> {
     let facts = |set: &faceset_core::manifest::RefinedSet| registry.export_facts(set);
-    let mut plan = export::plan_in_memory(
+    let mut plan = export::plan_manifest(
         cache,
         manifest,
         None,
         &options.export,
         &facts,
-        &NoBounds,
+        &PeopleBounds::new(registry, manifest, false),
         ctx,
     )?;
     pending::sign(&mut plan, provenance);

@@ -128,11 +128,11 @@ pub fn plan_sets(
     if let (Some(raw), Some(path)) = (&raw, &sources.raw) {
         check_belongs(cache, &sources.cache, path, raw.singletons.iter())?;
     }
-    plan_in_memory(cache, refined, raw.as_ref(), options, facts, bounds, ctx)
+    plan_manifest(cache, refined, raw.as_ref(), options, facts, bounds, ctx)
 }
 
-/// The same for sets of which every face is in the cache.
-pub fn plan_in_memory(
+/// The same for sets in memory, of which every face is in the cache.
+pub fn plan_manifest(
     cache: &Cache,
     refined: &RefineManifest,
     raw: Option<&RawManifest>,

@@ -7,6 +7,7 @@
 
 pub mod cluster;
 pub mod contact;
+pub mod context;
 mod ctx;
 pub mod dedup;
 pub mod discover;

@@ -178,7 +178,7 @@ fn numbers_given_out_and_folders_on_disk_are_never_used_again() {
 fn hidden_people_are_known_and_era_sets_are_nobody_else() {
     with_ctx(|ctx| {
         let (dir, cache) = collection(ctx);
-        people::change(dir.path(), |r| r.plan_hide(r.find("4")?.number), ctx).unwrap();
+        people::change(dir.path(), |r| Ok(r.plan_hide(r.find("4")?.number)?), ctx).unwrap();
         let plan = found(dir.path(), &cache, &options(), ctx).unwrap();
         assert_eq!(plan.report.covered, 4);
         // An era of stranger b in the manifest does not cover b.
@@ -199,7 +199,7 @@ fn a_face_that_was_refused_for_somebody_is_not_covered_by_them() {
         let face = key(&cache, "/photos/new/ana/000.jpg", 0);
         people::change(
             dir.path(),
-            |r| r.plan_not_this_person(r.find("4")?.number, &face),
+            |r| Ok(r.plan_not_this_person(r.find("4")?.number, &face)?),
             ctx,
         )
         .unwrap();

@@ -112,7 +112,7 @@ fn faces_of_others_and_refused_faces_take_no_part() {
         );
         faceset_pipeline::people::change(
             dir.path(),
-            |r| r.plan_not_this_person(r.find("1")?.number, &mine),
+            |r| Ok(r.plan_not_this_person(r.find("1")?.number, &mine)?),
             ctx,
         )
         .unwrap();
@@ -278,7 +278,7 @@ fn a_person_who_refused_gets_no_eras_although_recovered_faces_are_in_no_registry
         let (dir, cache) = person(ctx);
         faceset_pipeline::people::change(
             dir.path(),
-            |r| r.plan_consent(r.find("1")?.number, faceset_core::Consent::Denied),
+            |r| Ok(r.plan_consent(r.find("1")?.number, faceset_core::Consent::Denied)?),
             ctx,
         )
         .unwrap();
@@ -296,7 +296,7 @@ fn a_young_persons_eras_are_left_out_by_capture_date() {
         let today = faceset_pipeline::people::today(ctx);
         faceset_pipeline::people::change(
             dir.path(),
-            |r| r.plan_birth_date(r.find("1")?.number, Some(born), today),
+            |r| Ok(r.plan_birth_date(r.find("1")?.number, Some(born), today)?),
             ctx,
         )
         .unwrap();

@@ -7,7 +7,7 @@ use faceset_cache::Cache;
 use faceset_core::manifest::{MANIFEST_VERSION, RefineManifest, RefinedSet};
 use faceset_core::{Consent, FaceKey, PersonFacts};
 use faceset_era::{THIN_BELOW, YearCounts};
-use faceset_export::{ExportPlan, ExportReport, Marker, NoBounds, SetKind, count_reasons};
+use faceset_export::{Bounds, ExportPlan, ExportReport, Marker, SetKind, count_reasons};
 use serde::Serialize;
 use serde_json::{Map, json};
 
@@ -17,6 +17,15 @@ use super::person::Seed;
 use super::years::Years;
 use crate::cluster::{cache_ref, places_of};
 use crate::{Ctx, Engine, PipelineError, export, pending};
+
+/// Faces that were said not to be the person: in no era, however near.
+struct NotTheirs<'a>(&'a Seed);
+
+impl Bounds for NotTheirs<'_> {
+    fn forbids(&self, _set: &RefinedSet, face: &FaceKey) -> bool {
+        self.0.registry.forbids(face, self.0.number)
+    }
+}
 
 /// One era in a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,13 +99,13 @@ pub(crate) fn plan_sets<R>(
     // besides that of whoever else the faces are known to be.
     let own = seed.registry.facts_of(seed.number);
     let facts = |set: &RefinedSet| stricter(own, seed.registry.export_facts(set));
-    let mut plan = export::plan_in_memory(
+    let mut plan = export::plan_manifest(
         cache,
         &manifest,
         None,
         &options.export,
         &facts,
-        &NoBounds,
+        &NotTheirs(seed),
         ctx,
     )?;
     pending::sign(

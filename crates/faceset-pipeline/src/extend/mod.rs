@@ -23,6 +23,7 @@ use faceset_quality::Gates;
 use serde::Serialize;
 
 use crate::cluster::{self, CLUSTER_THRESHOLD};
+use crate::context::LooksBy;
 use crate::export::read_manifest;
 use crate::matching::{MATCH_THRESHOLD, Rules};
 use crate::materialize::{self, LinkMode, TreePlan, TreeReport};
@@ -51,6 +52,9 @@ pub struct ExtendOptions {
     /// Distinct photos from which on a new person is worth a set of their own.
     /// Only for the report. Default 15.
     pub min_faces: usize,
+    /// By which directions known people are found. Default: the mean of their
+    /// founding faces.
+    pub looks: LooksBy,
     /// How photos get into the folders. Default: as those that are there.
     pub link: Option<LinkMode>,
 }
@@ -63,6 +67,7 @@ impl Default for ExtendOptions {
             outlier_threshold: CosineDistance::constant(0.55),
             gates: Gates::default(),
             min_faces: 15,
+            looks: LooksBy::default(),
             link: None,
         }
     }

@@ -12,8 +12,9 @@ use serde_json::{Map, json};
 
 use super::{ExtendOptions, ExtendReport, FOUNDING_FACES, Placed};
 use crate::cluster::{self, NOFACE, SINGLETONS, cache_ref, places_of};
+use crate::context::LooksBy;
 use crate::matching::{
-    Decision, Face, MATCH_THRESHOLD, NegativeMemory, Person, Rules, decide, look, matrix,
+    Decision, Face, MATCH_THRESHOLD, NegativeMemory, Person, Rules, decide, matrix,
 };
 use crate::materialize::TreePlan;
 use crate::refine::FIRST_PASS;
@@ -130,7 +131,7 @@ impl People {
         if new.is_empty() {
             return Ok(());
         }
-        let persons = self.compared(cache, registry)?;
+        let persons = self.compared(cache, registry, options.looks)?;
         let faces: Vec<Face<'_>> = new
             .iter()
             .map(|row| Face {
@@ -207,7 +208,12 @@ impl People {
 
     /// The known people as newcomers are compared with them: by their founding
     /// faces, without those that were refused for them.
-    fn compared(&self, cache: &Cache, registry: &Registry) -> Result<Vec<Person>, PipelineError> {
+    fn compared(
+        &self,
+        cache: &Cache,
+        registry: &Registry,
+        by: LooksBy,
+    ) -> Result<Vec<Person>, PipelineError> {
         let mut persons = Vec::new();
         for ((person, founding), number) in self
             .manifest
@@ -221,14 +227,16 @@ impl People {
                 .iter()
                 .take(*founding)
                 .filter(|key| !number.is_some_and(|n| registry.forbids(key, n)));
-            let embeddings = own.filter_map(|key| {
-                let (file, at) = cache.face(key)?;
-                Some(file.faces()[at].embedding.as_slice())
-            });
+            let faces: Vec<(&[f32], &str)> = own
+                .filter_map(|key| {
+                    let (file, at) = cache.face(key)?;
+                    Some((file.faces()[at].embedding.as_slice(), file.taken.as_str()))
+                })
+                .collect();
             persons.push(Person {
                 name: person.name.clone(),
                 number: *number,
-                looks: look(embeddings, None)?.into_iter().collect(),
+                looks: by.of(&faces)?,
             });
         }
         Ok(persons)
