@@ -55,7 +55,7 @@ pub(crate) fn test(home: &Home, extra: &[String]) -> anyhow::Result<ExitCode> {
 }
 
 /// Whether the arguments, up to those for the tests themselves, choose packages.
-fn names_packages(extra: &[String]) -> bool {
+pub(crate) fn names_packages(extra: &[String]) -> bool {
     extra
         .iter()
         .take_while(|a| *a != "--")
@@ -134,7 +134,7 @@ fn cargo(home: &Home) -> Command {
 }
 
 /// Where cargo builds, whatever set it: variable, configuration or default.
-fn target_folder(home: &Home) -> anyhow::Result<PathBuf> {
+pub(crate) fn target_folder(home: &Home) -> anyhow::Result<PathBuf> {
     let output = cargo(home)
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .stderr(Stdio::inherit())

@@ -20,6 +20,7 @@ mod runtime;
 mod samples;
 mod setup;
 mod step;
+mod windows;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +58,13 @@ enum Task {
     },
     /// Set up and run every test
     Test {
+        /// Further arguments of `cargo test`
+        #[arg(last = true)]
+        extra: Vec<String>,
+    },
+    /// Build for Windows and run the tests under Wine (Debian, as root); skipped,
+    /// and said so, where a package can't be had
+    Windows {
         /// Further arguments of `cargo test`
         #[arg(last = true)]
         extra: Vec<String>,
@@ -99,6 +107,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             setup::bring_everything(&home)?;
             cargo::test(&home, &extra)
         }
+        Task::Windows { extra } => Ok(windows::stage(&home, &extra).code()),
         Task::Ci => cargo::ci(&home),
     }
 }
