@@ -41,6 +41,18 @@ pub(crate) fn sort(
     Ok(code(sorted))
 }
 
+/// Builds programs as tests do, for this system.
+pub(crate) fn build(home: &Home, packages: &[&str]) -> anyhow::Result<()> {
+    let mut command = cargo(home);
+    command.arg("build");
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    let status = command.status().context("cannot run cargo")?;
+    ensure!(status.success(), "building {} failed", packages.join(", "));
+    Ok(())
+}
+
 /// Runs every test, or those of the packages that `extra` names. A failed test
 /// does not keep the others from running.
 pub(crate) fn test(home: &Home, extra: &[String]) -> anyhow::Result<ExitCode> {
