@@ -1,5 +1,5 @@
 //! Average linkage on made-up faces, and on real ones when `FACESET_ROWS` names
-//! a file of 512 little-endian f32 a row.
+//! a record cache (`.npz`) or a file of 512 little-endian f32 a row.
 //!
 //! `cargo bench -p faceset-benches` measures 1,000, 5,000 and 20,000 rows;
 //! 100,000 are measured when `FACESET_BENCH_LARGE` is set.
@@ -7,8 +7,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use faceset_benches::real_rows;
 use faceset_cluster::centroid::merge_close;
-use faceset_cluster::synthetic::{DIM, Shape, embeddings};
+use faceset_cluster::synthetic::{Shape, embeddings};
 use faceset_cluster::{
     DbscanOptions, KernelKind, LinkageOptions, Vectors, average_linkage, average_linkage_saved,
     dbscan,
@@ -87,21 +88,6 @@ fn others(criterion: &mut Criterion) {
         bencher.iter(|| merge_close(&vectors, &groups, limit, &NoProgress, &cancel));
     });
     group.finish();
-}
-
-/// Rows of the file that `FACESET_ROWS` names.
-fn real_rows() -> Option<Array2<f32>> {
-    let path = std::env::var_os("FACESET_ROWS")?;
-    let bytes = std::fs::read(path).expect("FACESET_ROWS names a readable file");
-    let values: Vec<f32> = bytes
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|b| f32::from_le_bytes(*b))
-        .collect();
-    let n = values.len() / DIM;
-    let rows = Array2::from_shape_vec((n, DIM), values);
-    Some(rows.expect("FACESET_ROWS holds whole rows of 512 values"))
 }
 
 criterion_group!(benches, sizes, kernels, others);

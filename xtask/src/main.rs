@@ -15,6 +15,7 @@ mod cargo;
 mod clients;
 mod digest;
 mod home;
+mod openvino;
 mod python;
 mod runtime;
 mod samples;
@@ -56,6 +57,8 @@ enum Task {
         #[arg(last = true)]
         extra: Vec<String>,
     },
+    /// Fetch ONNX Runtime with Intel's OpenVINO; the tests then use it too
+    Openvino,
     /// Set up and run every test
     Test {
         /// Further arguments of `cargo test`
@@ -102,6 +105,10 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             };
             let out = out.unwrap_or_else(|| PathBuf::from("facesets-demo"));
             cargo::sort(&home, &src, &out, &extra)
+        }
+        Task::Openvino => {
+            openvino::bring(&home)?;
+            Ok(ExitCode::SUCCESS)
         }
         Task::Test { extra } => {
             setup::bring_everything(&home)?;

@@ -9,8 +9,9 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
+use faceset_benches::read_rows;
 use faceset_cluster::synthetic::{self, Shape};
 use faceset_cluster::{
     KernelKind, LinkageOptions, SavedRun, average_linkage, average_linkage_saved,
@@ -38,7 +39,8 @@ enum Method {
 #[derive(Debug, Parser)]
 struct Args {
     method: Method,
-    /// Rows of 512 little-endian f32; made up when absent.
+    /// A record cache (`.npz`) or rows of 512 little-endian f32; made up when
+    /// absent.
     #[arg(long)]
     rows: Option<PathBuf>,
     /// Number of rows to make up.
@@ -137,34 +139,6 @@ fn main() -> Result<()> {
         std::fs::write(path, bytes)?;
     }
     Ok(())
-}
-
-fn read_rows(path: &std::path::Path) -> Result<Array2<f32>> {
-    let mut file =
-        std::fs::File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    let n_values = usize::try_from(file.metadata()?.len())? / 4;
-    ensure!(
-        n_values % synthetic::DIM == 0,
-        "{} holds no whole rows",
-        path.display()
-    );
-    let mut values = Vec::with_capacity(n_values);
-    let mut buffer = vec![0u8; 1 << 20];
-    while values.len() < n_values {
-        let len = buffer.len().min(4 * (n_values - values.len()));
-        std::io::Read::read_exact(&mut file, &mut buffer[..len])?;
-        values.extend(
-            buffer[..len]
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|b| f32::from_le_bytes(*b)),
-        );
-    }
-    Ok(Array2::from_shape_vec(
-        (n_values / synthetic::DIM, synthetic::DIM),
-        values,
-    )?)
 }
 
 fn options(args: &Args) -> Result<LinkageOptions> {

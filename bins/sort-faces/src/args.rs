@@ -11,7 +11,7 @@ use faceset_quality::Gates;
 /// Where models and runtime come from.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Models")]
-pub(crate) struct EngineArgs {
+pub struct EngineArgs {
     /// Model pack: a name (buffalo_l, buffalo_m, buffalo_s, antelopev2, faceplugin) or a pack file
     /// [default: buffalo_l when its files are found, else faceplugin]
     #[arg(
@@ -23,17 +23,18 @@ pub(crate) struct EngineArgs {
     pack: Option<String>,
     /// Folder that holds model packs, searched before the usual places; may be repeated
     #[arg(long, value_name = "DIR")]
-    pub(crate) model_root: Vec<PathBuf>,
+    pub model_root: Vec<PathBuf>,
     /// ONNX Runtime library to load
     #[arg(long, value_name = "FILE")]
-    pub(crate) ort_lib: Option<PathBuf>,
+    pub ort_lib: Option<PathBuf>,
     /// Worker threads [default: one a core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
 }
 
 impl EngineArgs {
-    pub(crate) fn choice(&self) -> PackChoice {
+    /// The pack that was asked for.
+    pub fn choice(&self) -> PackChoice {
         match &self.pack {
             None => PackChoice::Default,
             Some(text) if text.ends_with(".toml") || text.contains(['/', '\\']) => {
@@ -43,14 +44,15 @@ impl EngineArgs {
         }
     }
 
-    pub(crate) fn jobs(&self) -> Option<usize> {
+    /// Worker threads, when they were asked for.
+    pub fn jobs(&self) -> Option<usize> {
         self.jobs.map(usize::from)
     }
 }
 
 /// How photos get into folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Link {
+pub enum Link {
     /// Copies
     Copy,
     /// Hard links (a copy where that is impossible)
@@ -75,7 +77,7 @@ impl From<Link> for LinkMode {
 /// The quality gates of refine and of everything that makes sets.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Quality gates")]
-pub(crate) struct GateArgs {
+pub struct GateArgs {
     /// Shortest box edge in pixels; equal is kept
     #[arg(long, value_name = "PX", default_value_t = 90.0)]
     min_short: f32,
@@ -88,7 +90,11 @@ pub(crate) struct GateArgs {
 }
 
 impl GateArgs {
-    pub(crate) fn gates(&self) -> anyhow::Result<Gates> {
+    /// The gates.
+    ///
+    /// # Errors
+    /// When a limit is no number.
+    pub fn gates(&self) -> anyhow::Result<Gates> {
         Ok(Gates::new(
             self.min_short,
             self.min_blur,
@@ -97,8 +103,28 @@ impl GateArgs {
     }
 }
 
+/// Where the registry of people is.
+#[derive(Debug, Clone, Args)]
+pub struct PeopleArgs {
+    /// Swap-ready folder with the registry of people, which is obeyed
+    /// [default: facesets_swap_ready beside the output folder]
+    #[arg(long, value_name = "DIR")]
+    people: Option<PathBuf>,
+}
+
+impl PeopleArgs {
+    /// The folder: as given, else the usual one beside `out`. It need not exist.
+    pub fn folder(&self, out: &std::path::Path) -> PathBuf {
+        let beside = || out.with_file_name("facesets_swap_ready");
+        self.people.clone().unwrap_or_else(beside)
+    }
+}
+
 /// Parses a cosine distance; clap shows the error with the flag's name.
-pub(crate) fn distance(text: &str) -> Result<CosineDistance, String> {
+///
+/// # Errors
+/// When the text is no number from 0 to 2.
+pub fn distance(text: &str) -> Result<CosineDistance, String> {
     text.parse()
         .map_err(|e: faceset_core::ValueError| e.to_string())
 }

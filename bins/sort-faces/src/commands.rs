@@ -6,10 +6,14 @@ pub(crate) mod dedup;
 pub(crate) mod doctor;
 pub(crate) mod embed;
 pub(crate) mod enrich;
+pub(crate) mod era;
 pub(crate) mod export_swap;
+pub(crate) mod extend;
 pub(crate) mod forget;
+pub(crate) mod merge_caches;
 pub(crate) mod people;
 pub(crate) mod refine;
+pub(crate) mod search;
 pub(crate) mod sort;
 pub(crate) mod why;
 

@@ -1,14 +1,13 @@
 //! `sort-faces`: photos in, facesets out, one sub-command a step.
 
-mod args;
 mod commands;
-mod session;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use faceset_cli::GlobalArgs;
+use sort_faces::{args, export_args, session};
 
 /// Finds every face in a photo collection, groups faces by person and exports
 /// clean per-person sets. Originals are never changed, nothing leaves this machine.
@@ -33,16 +32,24 @@ enum Command {
     Cluster(commands::cluster::Args),
     /// Make numbered sets of good faces (renumbers: for fresh results only)
     Refine(commands::refine::Args),
+    /// Add new faces of CACHE to the people and sets that are there; never renumbers
+    Extend(commands::extend::Args),
     /// Report byte-identical photos and look-alike faces
     Dedup(commands::dedup::Args),
     /// Export sets as one-face PNGs and .fsz bundles
     ExportSwap(commands::export_swap::Args),
     /// Names, consent, birth dates and history of the people in a result
     People(commands::people::Args),
+    /// A person's looks over the years: measure, split into eras, add new faces
+    Era(commands::era::Args),
     /// Erase a person for good: embeddings, crops, bundles, entries, log lines
     Forget(commands::forget::Args),
     /// Say for one photo or face which gates it passed and who is nearest
     Why(commands::why::Args),
+    /// Say who is on a photo: the nearest faces in CACHE, with distances and persons
+    Search(commands::search::Args),
+    /// Make one new cache OUT of several caches
+    MergeCaches(commands::merge_caches::Args),
     /// Say what is installed, what is missing and how to mend it
     Doctor(commands::doctor::Args),
     /// Print a completion script for a shell
@@ -60,11 +67,15 @@ fn main() -> ExitCode {
             Command::Enrich(args) => commands::enrich::run(&args, context),
             Command::Cluster(args) => commands::cluster::run(&args, context),
             Command::Refine(args) => commands::refine::run(&args, context),
+            Command::Extend(args) => commands::extend::run(&args, context),
             Command::Dedup(args) => commands::dedup::run(&args, context),
             Command::ExportSwap(args) => commands::export_swap::run(&args, context),
             Command::People(args) => commands::people::run(&args, context),
+            Command::Era(args) => commands::era::run(&args, context),
             Command::Forget(args) => commands::forget::run(&args, context),
             Command::Why(args) => commands::why::run(&args, context),
+            Command::Search(args) => commands::search::run(&args, context),
+            Command::MergeCaches(args) => commands::merge_caches::run(&args, context),
             Command::Doctor(args) => Ok(commands::doctor::run(&args, context)),
             Command::Completions(args) => Ok(commands::completions::run::<Cli>(&args)),
         },
@@ -80,8 +91,10 @@ fn log_place(command: &Command) -> Option<(PathBuf, &'static str)> {
         Command::Enrich(args) if !args.dry_run => Some((logs(), "enrich")),
         Command::Cluster(args) if !args.dry_run => Some((logs(), "cluster")),
         Command::Refine(args) if !args.dry_run => Some((logs(), "refine")),
+        Command::Extend(args) if !args.dry_run => Some((logs(), "extend")),
         Command::Dedup(args) if !args.dry_run => Some((logs(), "dedup")),
         Command::ExportSwap(args) if !args.dry_run => Some((logs(), "export-swap")),
+        Command::Era(args) if args.writes() => Some((logs(), "era")),
         _ => None,
     }
 }

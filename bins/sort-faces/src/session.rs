@@ -11,7 +11,7 @@ use crate::args::EngineArgs;
 
 /// A panic in a decoder is one bad photo, reported as such; its message is
 /// noise. Everything else keeps the usual message.
-pub(crate) fn quiet_decoder_panics() {
+pub fn quiet_decoder_panics() {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if !faceset_media::is_decoding() {
@@ -21,13 +21,15 @@ pub(crate) fn quiet_decoder_panics() {
 }
 
 /// Runs a verb with the context of this command.
-pub(crate) fn with_ctx<R>(
-    context: &Context,
-    jobs: Option<usize>,
-    f: impl FnOnce(Ctx<'_>) -> R,
-) -> R {
+pub fn with_ctx<R>(context: &Context, jobs: Option<usize>, f: impl FnOnce(Ctx<'_>) -> R) -> R {
     let kernel = kernel_from_environment(context);
-    let holder = format!("sort-faces, process {}", std::process::id());
+    let program = std::env::args_os().next().map(std::path::PathBuf::from);
+    let program = program.as_deref().and_then(std::path::Path::file_stem);
+    let holder = format!(
+        "{}, process {}",
+        program.map_or_else(|| "sort-faces".into(), |name| name.to_string_lossy()),
+        std::process::id()
+    );
     f(Ctx {
         progress: context.progress(),
         cancel: &context.cancel,
@@ -58,7 +60,10 @@ fn kernel_from_environment(context: &Context) -> Option<KernelKind> {
 }
 
 /// Loads runtime and models as asked.
-pub(crate) fn engine(args: &EngineArgs, context: &Context) -> anyhow::Result<Engine> {
+///
+/// # Errors
+/// When a model or the runtime is missing; the message names `doctor`.
+pub fn engine(args: &EngineArgs, context: &Context) -> anyhow::Result<Engine> {
     let roots = context.home.model_roots(&args.model_root);
     let libraries = context.home.library_candidates(args.ort_lib.as_deref());
     let engine = Engine::open(&args.choice(), &roots, &libraries)
@@ -79,7 +84,7 @@ pub(crate) fn engine(args: &EngineArgs, context: &Context) -> anyhow::Result<Eng
 
 /// Error fragments read after "failed to".
 #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
-pub(crate) fn for_people(error: PipelineError) -> anyhow::Error {
+pub fn for_people(error: PipelineError) -> anyhow::Error {
     if error.is_interruption() {
         return anyhow::anyhow!(
             "interrupted; what was done is saved, run the same command again to go on"

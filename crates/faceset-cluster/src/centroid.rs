@@ -15,7 +15,7 @@ use crate::engine::group::Group;
 use crate::engine::pairs;
 use crate::engine::quant::Quantised;
 use crate::grid::GridSim;
-use crate::{ClusterError, KernelKind, Vectors};
+use crate::{ClusterError, Index, KernelKind, Neighbour, Vectors};
 
 /// Unit mean of some rows: each row is scaled to length 1, the mean to length 1.
 ///
@@ -127,21 +127,9 @@ pub fn nearest(
     queries: &Vectors<'_>,
     centroids: &Vectors<'_>,
 ) -> Result<Vec<Option<(u32, CosineDistance)>>, ClusterError> {
-    if !queries.is_empty() && !centroids.is_empty() {
-        check_dim(centroids.dim(), queries.dim())?;
-    }
-    let best = |query: usize| {
-        let scale = queries.inverse_norm(query);
-        (0..centroids.len())
-            .map(|at| {
-                let product = dot(queries.row(query), centroids.row(at));
-                let similarity = GridSim::new(product * (scale * centroids.inverse_norm(at)));
-                (similarity, Reverse(at as u32))
-            })
-            .max()
-            .map(|(similarity, Reverse(at))| (at, similarity.distance()))
-    };
-    Ok((0..queries.len()).into_par_iter().map(best).collect())
+    let found = Index::new(centroids).top_k(queries, 1, &CancelToken::default())?;
+    let first = |near: Vec<Neighbour>| near.first().map(|n| (n.row, n.distance));
+    Ok(found.into_iter().map(first).collect())
 }
 
 /// For each row of `queries` every row of `centroids` that is at most `limit`

@@ -26,6 +26,7 @@
     reason = "array views are passed by value, as ndarray does"
 )]
 
+pub mod assign;
 pub mod centroid;
 pub mod clustering;
 pub mod dbscan;
@@ -42,6 +43,7 @@ mod engine;
 mod kernel;
 mod union_find;
 
+pub use assign::assign_in_order;
 pub use clustering::{Clustering, Merge};
 pub use dbscan::{DbscanOptions, connected_components, dbscan};
 pub use error::{ClusterError, RowProblem};

@@ -101,6 +101,11 @@ impl<'a> Vectors<'a> {
         &self.values[row * self.dim..][..self.dim]
     }
 
+    /// The values of several rows, one after the other.
+    pub(crate) fn rows(&self, rows: std::ops::Range<usize>) -> &[f32] {
+        &self.values[rows.start * self.dim..rows.end * self.dim]
+    }
+
     /// One over the length of a row.
     #[inline]
     pub fn inverse_norm(&self, row: usize) -> f64 {

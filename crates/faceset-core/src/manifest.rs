@@ -18,9 +18,15 @@ pub const MANIFEST_VERSION: u32 = 1;
 /// A manifest without `version` is one of the original Python tool and is read
 /// as version 0.
 pub fn check_version(manifest: &Value) -> Result<u32, u64> {
-    match manifest.get("version").and_then(Value::as_u64) {
+    check_version_upto(manifest, MANIFEST_VERSION)
+}
+
+/// The same for a JSON file of another format, of which `newest` is the newest
+/// version that is read.
+pub fn check_version_upto(file: &Value, newest: u32) -> Result<u32, u64> {
+    match file.get("version").and_then(Value::as_u64) {
         None => Ok(0),
-        Some(v) if v <= u64::from(MANIFEST_VERSION) => Ok(v as u32),
+        Some(v) if v <= u64::from(newest) => Ok(v as u32),
         Some(newer) => Err(newer),
     }
 }
@@ -43,9 +49,12 @@ pub struct CacheRef {
 pub struct Person {
     /// Folder name, `person_NNN`.
     pub name: String,
-    /// Its faces, best detector score first.
+    /// Its faces, best detector score first; behind them those that joined
+    /// later. Empty in manifests of the original tool, which listed images only.
+    #[serde(default)]
     pub faces: Vec<FaceKey>,
     /// Every photo path in the folder, aliases included, sorted.
+    #[serde(default)]
     pub images: Vec<SourcePath>,
     /// Keys this build does not know.
     #[serde(flatten)]
@@ -55,17 +64,23 @@ pub struct Person {
 /// `manifest.json` of `cluster`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RawManifest {
-    /// Format version.
+    /// Format version; 0 when the original tool wrote it.
+    #[serde(default)]
     pub version: u32,
     /// Settings of the run.
+    #[serde(default)]
     pub params: Value,
     /// The cache it was made from.
+    #[serde(default)]
     pub cache: CacheRef,
     /// Groups of two or more faces.
+    #[serde(default)]
     pub persons: Vec<Person>,
     /// Faces that joined nobody.
+    #[serde(default)]
     pub singletons: Vec<FaceKey>,
     /// Photos without a face, aliases included, sorted.
+    #[serde(default)]
     pub noface: Vec<SourcePath>,
     /// Keys this build does not know.
     #[serde(flatten)]

@@ -22,14 +22,12 @@ use crate::plan::{ExportPlan, SetKind, SetPlan, count_reasons, is_safe_name};
 use crate::report::{ExportReport, Outcome, SetReport};
 use crate::top::TopManifest;
 
-/// Below it, folders for review.
-const CANDIDATES: &str = "_candidates";
 /// Below it, everything that was replaced.
-const DROPPED: &str = "_dropped";
+pub(crate) const DROPPED: &str = "_dropped";
 /// A folder that is being built.
-const PARTIAL: &str = ".faceset-partial-";
+pub(crate) const PARTIAL: &str = ".faceset-partial-";
 /// A whole folder that is not in its place yet.
-const READY: &str = ".faceset-ready-";
+pub(crate) const READY: &str = ".faceset-ready-";
 /// Reason of a reserved number.
 const EMPTY: &str = "empty after filter";
 
@@ -61,8 +59,9 @@ pub fn apply(
         top: TopManifest::load(&out.join(MANIFEST))?,
         report: ExportReport::default(),
     };
-    run.recover(out, SetKind::Set)?;
-    run.recover(&out.join(CANDIDATES), SetKind::Candidate)?;
+    for kind in [SetKind::Set, SetKind::Thin, SetKind::Candidate] {
+        run.recover(kind)?;
+    }
     let folders = || plan.sets.iter().chain(plan.candidates.iter().flatten());
     let n_faces: usize = folders().map(|s| s.faces.len()).sum();
     progress.start("cut and verify faces", Some(n_faces as u64));
@@ -85,6 +84,11 @@ fn check_names(plan: &ExportPlan) -> Result<(), ExportError> {
             expected: "a plain file name without separators",
         })
     };
+    for name in &plan.retired {
+        if !is_safe_name(name) {
+            return refuse("the name of a replaced set", name);
+        }
+    }
     for set in plan.sets.iter().chain(plan.candidates.iter().flatten()) {
         if !is_safe_name(&set.name) {
             return refuse("the name of a set", &set.name);
@@ -109,8 +113,24 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Where sets of a kind live.
+    fn root(&self, kind: SetKind) -> PathBuf {
+        kind.folder()
+            .map_or_else(|| self.out.to_path_buf(), |folder| self.out.join(folder))
+    }
+
+    /// Enters a set that is in its place into the top manifest.
+    fn list(&mut self, kind: SetKind, set: &SwapSet) {
+        match kind {
+            SetKind::Set => self.top.put_set(set),
+            SetKind::Thin => self.top.put_thin(set),
+            SetKind::Candidate => {}
+        }
+    }
+
     /// Finishes what a killed run left ready and discards what it left partial.
-    fn recover(&mut self, root: &Path, kind: SetKind) -> Result<(), ExportError> {
+    fn recover(&mut self, kind: SetKind) -> Result<(), ExportError> {
+        let root = &self.root(kind);
         let mut left: Vec<(String, PathBuf)> = Vec::new();
         match std::fs::read_dir(root) {
             Ok(entries) => {
@@ -133,9 +153,7 @@ impl Run<'_> {
                 match faceset_fs::read_json::<SwapSet>(&path.join(MANIFEST)) {
                     Ok(set) if is_intact(&path, &set) => {
                         self.put_in_place(&path, &root.join(name))?;
-                        if kind == SetKind::Set {
-                            self.top.put_set(&set);
-                        }
+                        self.list(kind, &set);
                     }
                     // Nobody has seen it, and this run builds it again.
                     _ => discard(&path)?,
@@ -147,9 +165,11 @@ impl Run<'_> {
 
     fn all(&mut self) -> Result<(), ExportError> {
         let plan = self.shop.plan;
-        let out = self.out;
+        for name in &plan.retired {
+            self.retire(name, None)?;
+        }
         for set in &plan.sets {
-            if !self.one(set, out)? {
+            if !self.one(set)? {
                 return Ok(());
             }
         }
@@ -164,20 +184,20 @@ impl Run<'_> {
             }
         }
         if let Some(candidates) = &plan.candidates {
-            let root = out.join(CANDIDATES);
             for set in candidates {
-                if !self.one(set, &root)? {
+                if !self.one(set)? {
                     return Ok(());
                 }
             }
-            self.move_stale_candidates(candidates, &root)?;
+            self.move_stale_candidates(candidates, &self.root(SetKind::Candidate))?;
         }
         self.top.add_run(run_entry(plan));
         Ok(())
     }
 
-    /// One folder below `root`; false when a stop was requested.
-    fn one(&mut self, set: &SetPlan, root: &Path) -> Result<bool, ExportError> {
+    /// One folder below the root of its kind; false when a stop was requested.
+    fn one(&mut self, set: &SetPlan) -> Result<bool, ExportError> {
+        let root = &self.root(set.kind);
         if self.shop.cancel.is_cancelled() {
             self.report.cancelled = true;
             return Ok(false);
@@ -186,7 +206,7 @@ impl Run<'_> {
         let digest = set_digest(self.shop.plan, set);
         if let Some(there) = read_complete(&place, &digest) {
             self.shop.progress.advance(set.faces.len() as u64);
-            self.done(set, Outcome::Unchanged, &there);
+            self.done(set, Outcome::Unchanged, &there)?;
             return Ok(true);
         }
         let partial = root.join(format!("{PARTIAL}{}", set.name));
@@ -227,7 +247,7 @@ impl Run<'_> {
                 });
                 return Ok(());
             }
-            if set.kind == SetKind::Set {
+            if set.kind.is_set() {
                 let extra = Map::from_iter([
                     ("n_input".to_owned(), json!(set.n_input)),
                     (
@@ -248,23 +268,44 @@ impl Run<'_> {
             .is_ok_and(|bytes| bytes == to_json_bytes(&built.set));
         if same && is_intact(&place, &built.set) {
             discard(partial)?;
-            self.done(set, Outcome::Unchanged, &built.set);
-            return Ok(());
+            return self.done(set, Outcome::Unchanged, &built.set);
         }
         let ready = root.join(format!("{READY}{}", set.name));
         rename(partial, &ready)?;
         self.put_in_place(&ready, &place)?;
-        self.done(set, Outcome::Written, &built.set);
-        Ok(())
+        self.done(set, Outcome::Written, &built.set)
     }
 
-    fn done(&mut self, set: &SetPlan, outcome: Outcome, manifest: &SwapSet) {
-        if set.kind == SetKind::Set {
-            self.top.put_set(manifest);
+    fn done(
+        &mut self,
+        set: &SetPlan,
+        outcome: Outcome,
+        manifest: &SwapSet,
+    ) -> Result<(), ExportError> {
+        if set.kind.is_set() {
+            // An era that grew or shrank changes sides.
+            self.retire(&set.name, Some(set.kind))?;
         }
+        self.list(set.kind, manifest);
         self.report
             .sets
             .push(SetReport::of_manifest(set, outcome, manifest));
+        Ok(())
+    }
+
+    /// Moves a set aside, active and thin, but not that of the kind to be kept.
+    /// The top manifest forgets it.
+    fn retire(&mut self, name: &str, keep: Option<SetKind>) -> Result<(), ExportError> {
+        for kind in [SetKind::Set, SetKind::Thin] {
+            let place = self.root(kind).join(name);
+            if Some(kind) != keep && place.symlink_metadata().is_ok() {
+                self.move_aside(&place)?;
+            }
+        }
+        if keep.is_none() {
+            self.top.unlist(name);
+        }
+        Ok(())
     }
 
     /// Reserves the number and moves an earlier export of it aside.
@@ -274,10 +315,7 @@ impl Run<'_> {
         reason: &str,
         extra: Map<String, serde_json::Value>,
     ) -> Result<(), ExportError> {
-        let place = self.out.join(name);
-        if place.symlink_metadata().is_ok() {
-            self.move_aside(&place)?;
-        }
+        self.retire(name, None)?;
         self.top.reserve(&Reserved {
             name: name.to_owned(),
             reason: reason.to_owned(),
@@ -339,7 +377,7 @@ fn run_entry(plan: &ExportPlan) -> serde_json::Value {
     })
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
     std::fs::rename(from, to).map_err(ExportError::io("move into place", to))?;
     // Makes the rename durable where the file system can; a refusal costs
     // nothing but that.
@@ -350,7 +388,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
 }
 
 /// Removes a folder that this module built and nobody has seen yet.
-fn discard(partial: &Path) -> Result<(), ExportError> {
+pub(crate) fn discard(partial: &Path) -> Result<(), ExportError> {
     match std::fs::remove_dir_all(partial) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(ExportError::io("remove the temporary folder", partial)(e))

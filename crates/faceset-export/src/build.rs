@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::ExportError;
 use crate::bundle::{hash_file, size_warning, write_bundle};
 use crate::pictures::{FaceFinder, PixelSource, open_first};
-use crate::plan::{ExportPlan, PlannedFace, SetKind, SetPlan, sort_dropped};
+use crate::plan::{ExportPlan, PlannedFace, SetPlan, sort_dropped};
 use crate::select::dropped;
 use crate::verify::{Cut, CutError, cut_face};
 
@@ -33,7 +33,7 @@ const BUILD_FORMAT: u32 = 1;
 pub(crate) const MANIFEST: &str = "manifest.json";
 /// Where a person writes the name.
 pub(crate) const NAME_FILE: &str = "NAME.txt";
-const FACES: &str = "faces";
+pub(crate) const FACES: &str = "faces";
 
 /// What building needs besides the set.
 #[derive(Clone, Copy)]
@@ -164,7 +164,7 @@ pub(crate) fn build(
     if built.set.faces.is_empty() {
         return Ok(Some(built));
     }
-    if set.kind == SetKind::Set {
+    if set.kind.is_set() {
         built.bundle(set, folder, &faces_dir, shop.plan.options.top_n)?;
         write_atomic(&folder.join(NAME_FILE), &name_text(set, existing))?;
     }

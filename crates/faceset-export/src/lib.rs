@@ -24,6 +24,7 @@ mod plan;
 mod report;
 mod select;
 mod top;
+mod tree;
 mod verify;
 
 pub use apply::apply;
@@ -42,4 +43,5 @@ pub use plan::{
 };
 pub use report::{ExportReport, Outcome, SetReport};
 pub use select::FaceHashes;
+pub use tree::{Bin, Tree};
 pub use verify::VERIFY_DET_SIZES;

@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 use faceset_core::manifest::{
     CacheRef, DroppedFace, RawManifest, RefineManifest, RefinedSet, ScoreParts,
 };
-use faceset_core::{FaceKey, SourcePath};
+use faceset_core::{FaceKey, SourcePath, canonical_faceset_number};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -84,8 +84,27 @@ pub struct Marker {
 pub enum SetKind {
     /// An identity's set: PNGs, bundles, a place in the top manifest.
     Set,
+    /// An era with too few faces to be of use, below `_thin/`: as a set, with a
+    /// place in `thin_eras` of the top manifest.
+    Thin,
     /// A group for review below `_candidates/`: PNGs only.
     Candidate,
+}
+
+impl SetKind {
+    /// Folder below the swap-ready one.
+    pub(crate) fn folder(self) -> Option<&'static str> {
+        match self {
+            Self::Set => None,
+            Self::Thin => Some("_thin"),
+            Self::Candidate => Some("_candidates"),
+        }
+    }
+
+    /// Has bundles, a name and an entry in the top manifest.
+    pub(crate) fn is_set(self) -> bool {
+        self != Self::Candidate
+    }
 }
 
 /// One folder to be built.
@@ -138,6 +157,11 @@ pub struct ExportPlan {
     pub candidates_dropped: Vec<DroppedFace>,
     /// What a person should know: faces the cache lacks and the like.
     pub notes: Vec<String>,
+    /// Names of earlier sets that this plan replaces by others: moved aside and
+    /// taken out of the top manifest. Never a name of `sets`. Empty from
+    /// [`plan`]; for callers that make sets anew, such as the era split.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<String>,
 }
 
 /// Why [`RefusedSet`] was refused because the person said no.
@@ -255,6 +279,7 @@ pub fn plan(
         candidates,
         candidates_dropped,
         notes: decided.notes,
+        retired: Vec::new(),
     })
 }
 
@@ -375,10 +400,11 @@ impl ExportPlan {
                 .as_deref()
                 .map(|l| format!(" ({l})"))
                 .unwrap_or_default();
-            let place = match set.kind {
-                SetKind::Set => "",
-                SetKind::Candidate => "_candidates/",
-            };
+            let place = set
+                .kind
+                .folder()
+                .map(|f| format!("{f}/"))
+                .unwrap_or_default();
             let mut line = format!(
                 "{place}{}{label}: {} faces in, {} to export",
                 set.name,
@@ -387,9 +413,17 @@ impl ExportPlan {
             );
             line.extend(reasons(&set.dropped).map(|r| format!(", {r}")));
             if set.faces.is_empty() {
-                line.push_str("; not emitted, number reserved");
+                let numbered = canonical_faceset_number(&set.name).is_some();
+                line.push_str(if numbered {
+                    "; not emitted, number reserved"
+                } else {
+                    "; not emitted"
+                });
             }
             lines.push(line);
+        }
+        for name in &self.retired {
+            lines.push(format!("{name}: replaced, moved to _dropped"));
         }
         for refused in &self.refused {
             lines.push(format!("{}: refused, {}", refused.name, refused.reason));

@@ -85,17 +85,62 @@ impl TopManifest {
     /// Adds or replaces an active set; its number is no longer reserved.
     pub(crate) fn put_set(&mut self, set: &SwapSet) {
         self.remove("reserved", &set.name);
+        self.remove("thin_eras", &set.name);
         put(self.list("facesets"), &set.name, set);
     }
 
-    /// Reserves a number; it is no longer an active set.
-    pub(crate) fn reserve(&mut self, reserved: &Reserved) {
-        self.remove("facesets", &reserved.name);
-        put(self.list("reserved"), &reserved.name, reserved);
+    /// Adds or replaces a thin era.
+    pub(crate) fn put_thin(&mut self, set: &SwapSet) {
+        self.remove("facesets", &set.name);
+        put(self.list("thin_eras"), &set.name, set);
     }
 
-    fn remove(&mut self, list: &str, name: &str) {
-        self.list(list).retain(|entry| name_of(entry) != Some(name));
+    /// Takes a set out, active or thin.
+    pub(crate) fn unlist(&mut self, name: &str) {
+        self.remove("facesets", name);
+        self.remove("thin_eras", name);
+    }
+
+    /// Reserves a number; it is no longer an active set. A name without a
+    /// number (an era's) is only taken out.
+    pub(crate) fn reserve(&mut self, reserved: &Reserved) {
+        self.unlist(&reserved.name);
+        if canonical_faceset_number(&reserved.name).is_some() {
+            put(self.list("reserved"), &reserved.name, reserved);
+        }
+    }
+
+    /// Removes the entry of that name from a list, if it is there.
+    pub(crate) fn remove(&mut self, list: &str, name: &str) {
+        if let Some(list) = self.map.get_mut(list).and_then(Value::as_array_mut) {
+            list.retain(|entry| name_of(entry) != Some(name));
+        }
+    }
+
+    /// Names in a list; none when there is no such list.
+    pub(crate) fn names(&self, list: &str) -> Vec<String> {
+        let list = self.map.get(list).and_then(Value::as_array);
+        list.into_iter()
+            .flatten()
+            .filter_map(|entry| name_of(entry).map(str::to_owned))
+            .collect()
+    }
+
+    /// Takes the entry of that name out of a list.
+    pub(crate) fn take(&mut self, list: &str, name: &str) -> Option<Value> {
+        let list = self.map.get_mut(list).and_then(Value::as_array_mut)?;
+        let at = list.iter().position(|e| name_of(e) == Some(name))?;
+        Some(list.remove(at))
+    }
+
+    /// Adds or replaces an entry of a list, which is made when there is none. A
+    /// key of that name that holds no list is left alone.
+    pub(crate) fn add_entry(&mut self, list: &str, name: &str, entry: Value) {
+        let entries = self.map.entry(list).or_insert_with(|| json!([]));
+        if let Some(entries) = entries.as_array_mut() {
+            entries.retain(|e| name_of(e) != Some(name));
+            put(entries, name, &entry);
+        }
     }
 
     /// Adds a run, unless the same one is there.

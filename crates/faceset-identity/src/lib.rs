@@ -18,6 +18,7 @@ mod ops;
 mod reconcile;
 mod record;
 mod registry;
+mod several;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -32,6 +33,7 @@ pub use forget::{
 pub use identity::{FaceId, Faces, Identity, MAX_NAME_CHARS, State, StateError, name_flaw};
 pub use journal::{BLOTTED, Entry};
 pub use reconcile::{MIN_SHARED, Matched, Reconciliation, Renumbering, SetMatch};
+pub use record::face_key;
 pub use registry::{MOVED_BOX_MIN_IOU, Registry};
 pub use store::{JOURNAL_FILE, LOCK_FILE, REGISTRY_FILE, RegistryWriter};
-pub use tree::{names_on_disk, numbers_on_disk};
+pub use tree::{NameFile, name_files, names_on_disk, numbers_on_disk, write_name_file};

@@ -26,7 +26,7 @@ impl Registry {
     }
 
     /// The identity that stands for this number.
-    fn person(&self, number: FacesetNumber) -> Result<&Identity, IdentityError> {
+    pub(crate) fn person(&self, number: FacesetNumber) -> Result<&Identity, IdentityError> {
         match self.identity(self.root(number)) {
             None => Err(IdentityError::Unknown {
                 person: number.folder_name(),
@@ -184,11 +184,16 @@ impl Registry {
         self.plan_state(number, State::Hidden, "hid")
     }
 
+    /// What a hidden person was before.
+    pub(crate) fn before_hiding(&self, number: FacesetNumber) -> State {
+        state_before(&self.history, number, State::Hidden)
+    }
+
     /// Shows a hidden person again, as they were before.
     pub fn plan_unhide(&self, number: FacesetNumber) -> Result<Plan, IdentityError> {
         let identity = self.person(number)?;
         let before = match identity.state {
-            State::Hidden => state_before(&self.history, identity.number, State::Hidden),
+            State::Hidden => self.before_hiding(identity.number),
             other => other,
         };
         self.plan_state(number, before, "no longer hid")
@@ -341,7 +346,11 @@ impl Registry {
     }
 
     /// The key under which a person's face is stored.
-    fn stored(&self, face: &FaceKey, person: &Identity) -> Result<&FaceKey, IdentityError> {
+    pub(crate) fn stored(
+        &self,
+        face: &FaceKey,
+        person: &Identity,
+    ) -> Result<&FaceKey, IdentityError> {
         self.owner_of(face)
             .filter(|(_, owner)| self.root(*owner) == person.number)
             .and_then(|(id, owner)| self.identities[&owner].faces.of_id(&id))

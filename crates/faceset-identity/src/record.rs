@@ -396,8 +396,13 @@ impl Draft<'_> {
     }
 }
 
-/// The key of a face in a manifest of ours or of the original tool.
-fn face_key(face: &Value, hash_of: &dyn Fn(&SourcePath) -> Option<ContentHash>) -> Option<FaceKey> {
+/// The key of a face in a manifest of ours or of the original tool, whose keys
+/// have path and box only: `hash_of` knows the content of a photo. `None` when
+/// the entry names no face or no hash is known.
+pub fn face_key(
+    face: &Value,
+    hash_of: &dyn Fn(&SourcePath) -> Option<ContentHash>,
+) -> Option<FaceKey> {
     let face = face.get("key").unwrap_or(face);
     let path = ["path", "source"]
         .iter()

@@ -43,6 +43,20 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// The registry as it will be once the plan is carried out.
+    pub fn after(&self, plan: &Plan) -> Result<Self, IdentityError> {
+        let mut changed = self.clone();
+        changed
+            .apply(&plan.changes)
+            .map_err(|flaw| IdentityError::Refused {
+                what: plan.what.clone(),
+                flaw,
+            })?;
+        Ok(changed)
+    }
+}
+
 fn read(dir: &Path, today: CivilDate) -> Result<(Registry, journal::Read), IdentityError> {
     let path = dir.join(REGISTRY_FILE);
     // The registry first: an entry that a writer adds meanwhile is replayed.

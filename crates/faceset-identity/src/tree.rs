@@ -53,6 +53,68 @@ pub fn names_on_disk(dir: &Path) -> Result<BTreeMap<FacesetNumber, String>, Iden
     Ok(names)
 }
 
+/// What the `NAME.txt` of one active set says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameFile {
+    /// Whose.
+    pub number: FacesetNumber,
+    /// The first line that is not empty; `None` when there is no such line, no
+    /// file, or only the placeholder of an export, which mentions the folder.
+    pub name: Option<String>,
+}
+
+/// The `NAME.txt` of every active set folder, by number. A file that can't be
+/// read as text says nothing.
+pub fn name_files(dir: &Path) -> Result<Vec<NameFile>, IdentityError> {
+    let mut files = Vec::new();
+    for folder in folder_names(dir)? {
+        let Some(number) = canonical_faceset_number(&folder) else {
+            continue;
+        };
+        let text = std::fs::read_to_string(dir.join(&folder).join(NAME_FILE)).unwrap_or_default();
+        let text = text.trim_start_matches('\u{feff}');
+        let line = text.lines().map(str::trim).find(|l| !l.is_empty());
+        files.push(NameFile {
+            number,
+            name: line.filter(|l| !l.contains(&folder)).map(str::to_owned),
+        });
+    }
+    files.sort_by_key(|f| f.number);
+    Ok(files)
+}
+
+/// Writes a name, or the placeholder, into the first line of the `NAME.txt` of
+/// an active set that is not empty; other lines stay. Nothing happens without
+/// the folder, or when the line is there already.
+pub fn write_name_file(
+    dir: &Path,
+    number: FacesetNumber,
+    name: Option<&str>,
+) -> Result<(), IdentityError> {
+    let folder = number.folder_name();
+    let place = dir.join(&folder);
+    if !place.is_dir() {
+        return Ok(());
+    }
+    let path = place.join(NAME_FILE);
+    let old = std::fs::read_to_string(&path).unwrap_or_default();
+    let line = match name {
+        Some(name) => name.to_owned(),
+        None => format!("{folder}: replace this line by the person's name"),
+    };
+    let mut lines: Vec<&str> = old.trim_start_matches('\u{feff}').lines().collect();
+    match lines.iter().position(|l| !l.trim().is_empty()) {
+        Some(at) => lines[at] = &line,
+        None => lines = vec![&line],
+    }
+    let mut text = lines.join("\n");
+    text.push('\n');
+    if text != old {
+        faceset_fs::write_atomic(&path, text.as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Names of the folders below one, sorted; none when it isn't there.
 fn folder_names(dir: &Path) -> Result<Vec<String>, IdentityError> {
     let entries = match std::fs::read_dir(dir) {

@@ -55,12 +55,23 @@ pub enum InferError {
         /// What to do.
         advice: String,
     },
-    /// The runtime refused a model or a run.
-    #[error("run the model {model}: {reason}")]
+    /// The runtime refused a model, or its answer is not what was expected.
+    #[error("use the model {model}: {reason}")]
     Model {
         /// Model file name.
         model: String,
         /// What the runtime said, or what was unexpected of its answer.
+        reason: String,
+    },
+    /// A run ended with an error of the runtime or the driver: the provider may
+    /// have lost its device, and another one may still work.
+    #[error("run the model {model} on {provider}: {reason}")]
+    Run {
+        /// Model file name.
+        model: String,
+        /// What ran it.
+        provider: String,
+        /// What the runtime said.
         reason: String,
     },
     /// An execution provider is not there.

@@ -1,30 +1,38 @@
 //! One model in one worker: bytes in, named shapes checked, floats out.
 
 use std::fs;
+use std::sync::{Mutex, PoisonError};
 
 use ndarray::Array4;
 use ort::session::Session;
 use ort::value::TensorRef;
 
 use crate::pack::Repair;
-use crate::repair::zero_tiny_weights;
-use crate::{InferError, ModelFile, Runtime};
+use crate::repair::{fix_input_shape, zero_tiny_weights};
+use crate::{InferError, ModelFile, Provider, Runtime};
 
 /// A loaded model with one picture input.
 #[derive(Debug)]
 pub(crate) struct Model {
     name: String,
     session: Session,
+    provider: Provider,
 }
+
+/// Held during a run of a provider that takes one at a time.
+static ONE_RUN: Mutex<()> = Mutex::new(());
 
 /// One output: shape and values in row-major order.
 pub(crate) type Output = (Vec<usize>, Vec<f32>);
 
 impl Model {
+    /// Reads, repairs and hands the file to the runtime. `input` is what the
+    /// pack will feed: batch, planes, height, width.
     pub(crate) fn load(
         runtime: &Runtime,
         file: &ModelFile,
         repairs: &[Repair],
+        input: [u32; 4],
     ) -> Result<Self, InferError> {
         let name = file
             .path
@@ -36,14 +44,23 @@ impl Model {
             path: file.path.clone(),
             source,
         })?;
+        let unreadable = || InferError::Model {
+            model: name.clone(),
+            reason: "the file is not readable as ONNX".to_owned(),
+        };
         if repairs.contains(&Repair::ZeroTinyWeights) {
-            zero_tiny_weights(&mut bytes).ok_or_else(|| InferError::Model {
-                model: name.clone(),
-                reason: "the file is not readable as ONNX".to_owned(),
-            })?;
+            zero_tiny_weights(&mut bytes).ok_or_else(unreadable)?;
+        }
+        let provider = runtime.provider();
+        if provider.wants_fixed_shapes() {
+            bytes = fix_input_shape(&bytes, input).ok_or_else(unreadable)?;
         }
         let session = runtime.session(&name, &bytes)?;
-        Ok(Self { name, session })
+        Ok(Self {
+            name,
+            session,
+            provider,
+        })
     }
 
     pub(crate) fn refuse(&self, reason: impl Into<String>) -> InferError {
@@ -70,11 +87,19 @@ impl Model {
             model: name.clone(),
             reason,
         };
+        let _alone = self
+            .provider
+            .runs_alone()
+            .then(|| ONE_RUN.lock().unwrap_or_else(PoisonError::into_inner));
         let tensor = TensorRef::from_array_view(input.view()).map_err(|e| refuse(e.to_string()))?;
         let outputs = self
             .session
             .run(ort::inputs![tensor])
-            .map_err(|e| refuse(e.to_string()))?;
+            .map_err(|e| InferError::Run {
+                model: name.clone(),
+                provider: self.provider.to_string(),
+                reason: e.to_string(),
+            })?;
         (0..outputs.len())
             .map(|i| {
                 let (shape, values) = outputs[i]

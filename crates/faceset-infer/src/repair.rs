@@ -5,6 +5,10 @@
 //! TensorProto.float_data = 4, TensorProto.raw_data = 9); nothing changes size,
 //! so the file stays valid byte for byte elsewhere.
 
+use crate::onnx::{
+    Dim, GRAPH_INPUT, Message, VALUE_NAME, Value, edit_graph, picture_input, with_shape,
+};
+
 /// Weights smaller than this become zero. Far below one unit in the last place
 /// of any activation, and above the denormal range (1.2e-38) in which CPUs
 /// slow down; measured: outputs of `fr_feature` do not change at all, the run
@@ -12,6 +16,23 @@
 pub const TINY_WEIGHT: f32 = 1e-15;
 
 const FLOAT: u64 = 1;
+
+/// States the shape of the picture input: batch, planes, height, width. For
+/// providers that compile a graph for one shape. `None` when the bytes are not
+/// a readable ONNX file with an input.
+pub fn fix_input_shape(model: &[u8], shape: [u32; 4]) -> Option<Vec<u8>> {
+    let dims = shape.map(|size| Dim::Fixed(size.into()));
+    edit_graph(model, |graph| {
+        let name = picture_input(graph)?;
+        for (number, value) in &mut graph.0 {
+            let Value::Bytes(info) = value else { continue };
+            if *number == GRAPH_INPUT && Message::parse(info)?.text(VALUE_NAME) == name {
+                *info = with_shape(info, &dims)?.into();
+            }
+        }
+        Some(())
+    })
+}
 
 /// Zeroes every float weight with `|w| <` [`TINY_WEIGHT`]; returns how many
 /// were changed, or `None` when the bytes are not a readable ONNX file.

@@ -7,7 +7,8 @@ use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use crate::InferError;
+use crate::provider::AUTO_ORDER;
+use crate::{InferError, Provider};
 
 /// File names of the library by system, the plain one first.
 pub const LIBRARY_NAMES: &[&str] = if cfg!(windows) {
@@ -18,33 +19,29 @@ pub const LIBRARY_NAMES: &[&str] = if cfg!(windows) {
     &["libonnxruntime.so"]
 };
 
-/// Hardware that runs the models.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Provider {
-    /// The processor; always there, and the reference for the others.
-    Cpu,
-}
+/// Library that DirectML needs beside the runtime's. Windows has one of its own
+/// which is older than what the runtime asks for.
+const DIRECTML_LIBRARY: &str = "DirectML.dll";
 
-impl Provider {
-    /// Name on the command line and in caches.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-        }
-    }
-}
-
-/// The loaded library. Cheap to clone; a process loads one library.
+/// The loaded library and the provider that sessions run on, the processor
+/// unless [`Runtime::with_provider`] said otherwise. Cheap to clone; a process
+/// loads one library.
 #[derive(Clone)]
 pub struct Runtime {
     environment: Environment,
     library: PathBuf,
+    provider: Provider,
+    device: u32,
+    /// Sessions of which the provider cannot run every node are refused.
+    whole: bool,
 }
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runtime")
             .field("library", &self.library)
+            .field("provider", &self.provider)
+            .field("device", &self.device)
             .finish_non_exhaustive()
     }
 }
@@ -113,6 +110,11 @@ impl Runtime {
         if !path.is_file() {
             return Err(refuse("no such file".to_owned()));
         }
+        // By absolute path, before the runtime asks the system for any.
+        let directml = path.with_file_name(DIRECTML_LIBRARY);
+        if cfg!(windows) && directml.is_file() {
+            ort::util::preload_dylib(directml.as_os_str()).map_err(|e| refuse(e.to_string()))?;
+        }
         let builder = ort::init_from(&path).map_err(|e| {
             refuse(match std::error::Error::source(&e) {
                 Some(cause) => format!("{e}: {cause}"),
@@ -127,6 +129,9 @@ impl Runtime {
         let runtime = Self {
             environment,
             library: path,
+            provider: Provider::Cpu,
+            device: 0,
+            whole: false,
         };
         *slot = Some(runtime.clone());
         Ok(runtime)
@@ -142,6 +147,61 @@ impl Runtime {
         ort::info().to_owned()
     }
 
+    /// Providers that this library was built with, in the order in which they
+    /// are tried, the processor last. Whether hardware and driver are there too
+    /// shows when a session is made.
+    pub fn available(&self) -> Vec<Provider> {
+        AUTO_ORDER
+            .into_iter()
+            .filter(|p| p.is_compiled_in())
+            .collect()
+    }
+
+    /// The same library, with sessions on another provider. `device` counts
+    /// the provider's devices from 0 and means nothing to the processor.
+    ///
+    /// # Errors
+    /// [`InferError::Provider`] when the library was built without it. What is
+    /// missing beyond that is an error when a session is made, never a session
+    /// that runs on the processor instead.
+    pub fn with_provider(&self, provider: Provider, device: u32) -> Result<Self, InferError> {
+        if !provider.is_compiled_in() {
+            let there: Vec<_> = self.available().iter().map(|p| p.name()).collect();
+            return Err(InferError::Provider {
+                provider: provider.to_string(),
+                reason: format!(
+                    "{} was built without it; it has {} (docs/inference.md says which library has which)",
+                    self.library.display(),
+                    there.join(", ")
+                ),
+            });
+        }
+        Ok(Self {
+            provider,
+            device,
+            ..self.clone()
+        })
+    }
+
+    /// What sessions run on.
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// Which of the provider's devices, from 0.
+    pub fn device(&self) -> u32 {
+        self.device
+    }
+
+    /// The same, refusing models of which the provider leaves a part to the
+    /// processor.
+    pub(crate) fn whole(&self) -> Self {
+        Self {
+            whole: self.provider != Provider::Cpu,
+            ..self.clone()
+        }
+    }
+
     /// A session for one worker: one thread, since face-sets runs one worker a
     /// core and the runtime's own threads would only spin against each other.
     pub(crate) fn session(&self, model: &str, bytes: &[u8]) -> Result<Session, InferError> {
@@ -149,22 +209,34 @@ impl Runtime {
             model: model.to_owned(),
             reason,
         };
-        let configure = || -> Result<SessionBuilder, String> {
-            Session::builder(&self.environment)
-                .map_err(|e| e.to_string())?
-                .with_optimization_level(GraphOptimizationLevel::All)
-                .map_err(|e| e.to_string())?
-                .with_log_level(ort::logging::LogLevel::Error)
-                .map_err(|e| e.to_string())?
-                .with_intra_threads(1)
-                .map_err(|e| e.to_string())?
-                .with_inter_threads(1)
-                .map_err(|e| e.to_string())
-        };
-        configure()
-            .map_err(refuse)?
+        let mut builder = self.configure().map_err(|e| refuse(e.to_string()))?;
+        if let Some(registration) = self.provider.registration(self.device) {
+            builder = builder
+                .with_execution_providers([registration])
+                .map_err(|e| InferError::Provider {
+                    provider: self.provider.to_string(),
+                    reason: e.to_string(),
+                })?;
+        }
+        if self.whole {
+            builder = builder
+                .with_disable_cpu_fallback()
+                .map_err(|e| refuse(e.to_string()))?;
+        }
+        builder
             .commit_from_memory(bytes)
             .map_err(|e| refuse(e.to_string()))
+    }
+
+    fn configure(&self) -> ort::Result<SessionBuilder> {
+        let builder = Session::builder(&self.environment)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_log_level(ort::logging::LogLevel::Error)?
+            .with_intra_threads(1)?
+            .with_inter_threads(1)?
+            .with_parallel_execution(false)?;
+        // ONNX Runtime's condition for DirectML, which plans memory itself.
+        Ok(builder.with_memory_pattern(self.provider != Provider::DirectMl)?)
     }
 }
 

@@ -8,11 +8,12 @@ mod support;
 
 use std::fs;
 use std::io::Write as _;
+use std::time::Duration;
 
 use faceset_core::BBox;
 use faceset_infer::align::{ALIGNED_EDGE, ARCFACE_TEMPLATE};
 use faceset_infer::repair::zero_tiny_weights;
-use faceset_infer::{AnalyzedFace, Analyzer, Pack, Purpose};
+use faceset_infer::{AUTO_ORDER, AnalyzedFace, Analyzer, Pack, Provider, Purpose, self_test};
 use faceset_testkit::repo_root;
 use image::{Rgb, RgbImage};
 use support::{
@@ -347,4 +348,33 @@ fn zeroing_tiny_weights_changes_no_embedding() {
         plain.iter().any(|v| v.abs() > 0.01),
         "the embedding is not empty"
     );
+}
+
+#[test]
+fn a_provider_that_the_library_lacks_is_refused_with_what_it_has() {
+    let runtime = support::runtime();
+    let available = runtime.available();
+    assert_eq!(available.last(), Some(&Provider::Cpu));
+    let lacking = AUTO_ORDER.iter().find(|p| !available.contains(p)).unwrap();
+    let error = runtime.with_provider(*lacking, 0).unwrap_err().to_string();
+    assert!(
+        error.contains(lacking.name()) && error.contains("cpu"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_processor_passes_its_own_self_test() {
+    let pack = Pack::built_in(faceset_infer::FREE_PACK).unwrap();
+    let pack = pack.locate(&[free_models()]).unwrap();
+    let ticks = std::cell::Cell::new(0u64);
+    // A clock of its own: each look is 5 ms later.
+    let clock = || {
+        ticks.set(ticks.get() + 5);
+        Duration::from_millis(ticks.get())
+    };
+    let test = self_test(&support::runtime(), &pack, &clock).unwrap();
+    assert_eq!(test.problems(), [""; 0]);
+    assert_eq!((test.cpu_ms, test.provider_ms), (5.0, 5.0));
+    assert!(test.worst_cosine > 0.999_999 && test.n_faces == 8, "{test}");
 }

@@ -16,6 +16,21 @@ pub struct CaptureTime {
     /// Why there is no time, or why a better tag was passed over. `None` when
     /// the picture simply carries no date or the best tag was good.
     pub problem: Option<String>,
+    /// Why there is no time, for counting. `None` when there is one, or when
+    /// the picture carries no date at all.
+    pub flaw: Option<DateFlaw>,
+}
+
+/// A date that can't be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DateFlaw {
+    /// Before [`MIN_CAPTURE_YEAR`].
+    TooEarly,
+    /// After the latest year that was given.
+    Future,
+    /// No date of the calendar (year 0000, blanks, month 13), or the EXIF block
+    /// could not be read.
+    Garbled,
 }
 
 /// Capture time of a picture file, without decoding its pixels.
@@ -90,9 +105,11 @@ impl Metadata {
                 }
             }
         }
+        let flaw = problem.as_ref().map(|_| DateFlaw::Garbled);
         CaptureTime {
             taken: None,
             problem,
+            flaw,
         }
     }
 
@@ -135,23 +152,26 @@ fn judge(
     problem: Option<String>,
 ) -> CaptureTime {
     let refused = if stamp.year < MIN_CAPTURE_YEAR {
-        Some(format!(
-            "{name} {} is before {MIN_CAPTURE_YEAR}",
-            stamp.iso()
-        ))
+        let reason = format!("{name} {} is before {MIN_CAPTURE_YEAR}", stamp.iso());
+        Some((reason, DateFlaw::TooEarly))
     } else {
         latest_year
             .filter(|latest| stamp.year > *latest)
-            .map(|latest| format!("{name} {} is in the future (after {latest})", stamp.iso()))
+            .map(|latest| {
+                let reason = format!("{name} {} is in the future (after {latest})", stamp.iso());
+                (reason, DateFlaw::Future)
+            })
     };
     match refused {
-        Some(reason) => CaptureTime {
+        Some((reason, flaw)) => CaptureTime {
             taken: None,
             problem: Some(reason),
+            flaw: Some(flaw),
         },
         None => CaptureTime {
             taken: Some(stamp.iso()),
             problem,
+            flaw: None,
         },
     }
 }

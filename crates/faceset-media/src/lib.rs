@@ -28,9 +28,9 @@ pub use decode::{
     DEFAULT_MAX_ALLOC_BYTES, DEFAULT_MAX_EDGE_PX, DEFAULT_MAX_PIXELS, DecodeLimits, Picture, decode,
 };
 pub use error::MediaError;
-pub use exif::{CaptureTime, capture_time};
+pub use exif::{CaptureTime, DateFlaw, capture_time};
 pub use guard::is_decoding;
 pub use jpeg::JPEG_DECODER;
 pub use read::{DEFAULT_MAX_FILE_BYTES, FileBytes, read_bytes};
-pub use scan::{Scan, ScanOptions, ScannedFile, SkipReason, Skipped, scan};
+pub use scan::{Scan, ScanOptions, ScannedFile, SkipReason, Skipped, mtime_ns, scan};
 pub use sniff::{Content, Format, OtherKind, SNIFF_BYTES, extension_fits, sniff};

@@ -336,7 +336,9 @@ fn first_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(start)
 }
 
-fn mtime_ns(about: &Metadata) -> i64 {
+/// Modification time in nanoseconds since 1970 UTC, negative before; 0 when the
+/// file system does not tell.
+pub fn mtime_ns(about: &Metadata) -> i64 {
     let Ok(time) = about.modified() else { return 0 };
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(0),

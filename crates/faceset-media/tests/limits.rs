@@ -8,7 +8,8 @@
 mod support;
 
 use faceset_media::{
-    CaptureTime, DEFAULT_MAX_PIXELS, DecodeLimits, Format, MediaError, capture_time, decode,
+    CaptureTime, DEFAULT_MAX_PIXELS, DateFlaw, DecodeLimits, Format, MediaError, capture_time,
+    decode,
 };
 use image::{ImageFormat, Rgb, RgbImage};
 use proptest::prelude::*;
@@ -297,6 +298,18 @@ fn years_before_1990_and_after_the_callers_year_are_refused_without_fallback() {
     assert!(future.problem.unwrap().contains("future"));
     let believed = dated(&[], &[(0x9003, "2025:01:01 00:00:00")], NONE);
     assert_eq!(believed.taken.as_deref(), Some("2025-01-01T00:00:00"));
+}
+
+/// The years that clocks write who know no date, and the last of FAT's.
+#[test]
+fn years_0000_and_2107_are_counted_for_what_they_are() {
+    let flaw = |text| dated(&[], &[(0x9003, text)], Some(2026)).flaw;
+    assert_eq!(flaw("0000:00:00 00:00:00"), Some(DateFlaw::Garbled));
+    assert_eq!(flaw("0000:01:01 00:00:00"), Some(DateFlaw::Garbled));
+    assert_eq!(flaw("2107:12:31 23:59:58"), Some(DateFlaw::Future));
+    assert_eq!(flaw("1989:12:31 23:59:59"), Some(DateFlaw::TooEarly));
+    assert_eq!(flaw("1990:01:01 00:00:00"), None);
+    assert_eq!(dated(&[], &[], Some(2026)).flaw, None, "no date is no flaw");
 }
 
 #[test]

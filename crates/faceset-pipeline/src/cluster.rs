@@ -1,15 +1,19 @@
 //! `cluster`: a cache into person folders.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use faceset_cache::{Cache, FaceRow};
-use faceset_cluster::{Clustering, LinkageOptions, average_linkage};
+use faceset_cluster::{
+    Clustering, DbscanOptions, Index, LinkageOptions, Vectors, assign_in_order, average_linkage,
+    dbscan,
+};
 use faceset_core::manifest::{CacheRef, MANIFEST_VERSION, Person, RawManifest};
 use faceset_core::{CosineDistance, SourcePath};
 use faceset_fs::{DirLock, write_json};
+use ndarray::ArrayView2;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::materialize::{self, LinkMode, TreePlan, TreeReport};
 use crate::{Ctx, PipelineError};
@@ -24,10 +28,26 @@ pub const NOFACE: &str = "_noface";
 /// Name of the manifest.
 pub const MANIFEST: &str = "manifest.json";
 
+/// Which rule makes groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithm {
+    /// Average linkage, cut at the threshold: what every other step expects.
+    #[default]
+    Linkage,
+    /// Density: faces with enough neighbours and what they reach.
+    Dbscan(DbscanOptions),
+    /// One face after the other to the person of its nearest neighbour, in the
+    /// order of the cache, as an Immich server assigns.
+    Immich(DbscanOptions),
+}
+
 /// How to group.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
-    /// Groups nearer than this merge; equal stays apart. Default 0.55.
+    /// The rule. Default: average linkage.
+    pub algorithm: Algorithm,
+    /// For average linkage: groups nearer than this merge; equal stays apart.
+    /// Default 0.55.
     pub threshold: CosineDistance,
     /// How photos get into the folders. Default: copies.
     pub link: LinkMode,
@@ -36,6 +56,7 @@ pub struct ClusterOptions {
 impl Default for ClusterOptions {
     fn default() -> Self {
         Self {
+            algorithm: Algorithm::default(),
             threshold: CLUSTER_THRESHOLD,
             link: LinkMode::Copy,
         }
@@ -77,17 +98,86 @@ pub(crate) fn group(
     threshold: CosineDistance,
     ctx: Ctx<'_>,
 ) -> Result<Clustering, PipelineError> {
-    let rows = cache.embeddings();
+    group_rows(cache.embeddings().view(), threshold, ctx)
+}
+
+/// Groups rows by average linkage.
+pub(crate) fn group_rows(
+    rows: ArrayView2<'_, f32>,
+    threshold: CosineDistance,
+    ctx: Ctx<'_>,
+) -> Result<Clustering, PipelineError> {
     let mut options = LinkageOptions::new(threshold);
     if let Some(kernel) = ctx.kernel {
         options = options.with_kernel(kernel);
     }
-    Ok(average_linkage(
-        rows.view(),
-        &options,
-        ctx.progress,
-        ctx.cancel,
-    )?)
+    Ok(average_linkage(rows, &options, ctx.progress, ctx.cancel)?)
+}
+
+/// The groups that the options ask for, largest first, then by first face;
+/// faces that joined nobody are groups of one at the end.
+fn groups(
+    cache: &Cache,
+    options: &ClusterOptions,
+    ctx: Ctx<'_>,
+) -> Result<Vec<Vec<u32>>, PipelineError> {
+    let labels = match &options.algorithm {
+        Algorithm::Linkage => {
+            let clustering = group(cache, options.threshold, ctx)?;
+            return Ok(clustering.clusters().map(<[u32]>::to_vec).collect());
+        }
+        Algorithm::Dbscan(density) => {
+            let rows = cache.embeddings();
+            let vectors = Vectors::new(rows.view())?;
+            dbscan(&vectors, density, ctx.progress, ctx.cancel)?
+        }
+        Algorithm::Immich(density) => {
+            let rows = cache.embeddings();
+            let vectors = Vectors::new(rows.view())?;
+            assign_in_order(&vectors, &[], density, ctx.progress, ctx.cancel)?
+        }
+    };
+    let mut by_label: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let mut groups: Vec<Vec<u32>> = Vec::new();
+    for (row, label) in labels.into_iter().enumerate() {
+        match label {
+            Some(label) => by_label.entry(label).or_default().push(row as u32),
+            None => groups.push(vec![row as u32]),
+        }
+    }
+    groups.extend(by_label.into_values());
+    groups.sort_by_key(|rows| (std::cmp::Reverse(rows.len()), rows[0]));
+    Ok(groups)
+}
+
+/// What the manifest says of how groups were made.
+fn params(options: &ClusterOptions) -> Value {
+    let density = |name: &str, density: &DbscanOptions| {
+        json!({
+            "algorithm": name,
+            "eps": density.eps(),
+            "min_points": density.min_points(),
+            "metric": "cosine",
+        })
+    };
+    match &options.algorithm {
+        Algorithm::Linkage => {
+            json!({"threshold": options.threshold, "linkage": "average", "metric": "cosine"})
+        }
+        Algorithm::Dbscan(options) => density("dbscan", options),
+        Algorithm::Immich(options) => density("immich", options),
+    }
+}
+
+/// An index over rows, on the kernel that was asked for.
+pub(crate) fn index<'a>(
+    vectors: &'a Vectors<'a>,
+    ctx: Ctx<'_>,
+) -> Result<Index<'a>, PipelineError> {
+    Ok(match ctx.kernel {
+        Some(kernel) => Index::with_kernel(vectors, kernel)?,
+        None => Index::new(vectors),
+    })
 }
 
 /// What manifests say of the cache they were made from.
@@ -132,12 +222,12 @@ pub fn plan(
     options: &ClusterOptions,
     ctx: Ctx<'_>,
 ) -> Result<ClusterPlan, PipelineError> {
-    let clustering = group(cache, options.threshold, ctx)?;
+    let groups = groups(cache, options, ctx)?;
     let rows: Vec<FaceRow<'_>> = cache.faces().collect();
     let mut tree = TreePlan::default();
     let mut persons = Vec::new();
     let mut singletons = Vec::new();
-    for members in clustering.clusters() {
+    for members in &groups {
         let mut faces: Vec<&FaceRow<'_>> = members.iter().map(|row| &rows[*row as usize]).collect();
         best_first(&mut faces);
         let images = places_of(cache, faces.iter().copied());
@@ -166,7 +256,7 @@ pub fn plan(
     }
     let manifest = RawManifest {
         version: MANIFEST_VERSION,
-        params: json!({"threshold": options.threshold, "linkage": "average", "metric": "cosine"}),
+        params: params(options),
         cache: cache_ref(cache, path),
         persons,
         singletons,
@@ -205,7 +295,6 @@ impl ClusterPlan {
 /// Writes folders and manifest below `out`.
 pub fn apply(plan: &ClusterPlan, out: &Path, ctx: Ctx<'_>) -> Result<ClusterReport, PipelineError> {
     let _lock = DirLock::acquire(out, ctx.holder)?;
-    let is_ours = |folder: &str| is_person(folder) || folder == SINGLETONS || folder == NOFACE;
     let photos = materialize::apply(&plan.tree, out, plan.link, is_ours, ctx)?;
     write_json(&out.join(MANIFEST), &plan.manifest)?;
     Ok(ClusterReport {
@@ -214,10 +303,16 @@ pub fn apply(plan: &ClusterPlan, out: &Path, ctx: Ctx<'_>) -> Result<ClusterRepo
     })
 }
 
-fn is_person(folder: &str) -> bool {
-    folder
-        .strip_prefix("person_")
-        .is_some_and(|d| d.len() >= 3 && d.bytes().all(|b| b.is_ascii_digit()))
+/// Folders that `cluster` makes.
+pub(crate) fn is_ours(folder: &str) -> bool {
+    person_number(folder).is_some() || folder == SINGLETONS || folder == NOFACE
+}
+
+/// The number of `person_NNN`; `None` for other names.
+pub(crate) fn person_number(folder: &str) -> Option<u32> {
+    let digits = folder.strip_prefix("person_")?;
+    let is_number = digits.len() >= 3 && digits.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten()
 }
 
 /// Loads a cache for a step that needs faces; says what is odd about it.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use faceset_cache::Cache;
-use faceset_cluster::{Index, Vectors, centroid};
+use faceset_cluster::{Vectors, centroid};
 use faceset_core::manifest::{RawManifest, RefineManifest, SwapReadyManifest};
 use faceset_core::{ContentHash, CosineDistance, FaceKey};
 use faceset_report::{
@@ -13,6 +13,7 @@ use faceset_report::{
 };
 use ndarray::Array2;
 
+use crate::cluster::index;
 use crate::photo::CachePhotos;
 use crate::{Ctx, PipelineError};
 
@@ -119,7 +120,7 @@ fn measure(
     let centroids = Array2::from_shape_vec((names.len(), embeddings.ncols()), centroids)
         .expect("one row of the cache's width for each name");
     let centroid_vectors = Vectors::new(centroids.view())?;
-    let near = Index::new(&centroid_vectors).top_k(&vectors, 2, ctx.cancel)?;
+    let near = index(&centroid_vectors, ctx)?.top_k(&vectors, 2, ctx.cancel)?;
     for (id, row) in &row_of {
         let own = group_of.get(id).copied();
         let fact = facts.get_mut(id).expect("every row has facts");

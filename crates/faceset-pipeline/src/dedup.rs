@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use faceset_cache::{Cache, FaceRow};
-use faceset_cluster::{Index, Vectors};
-use faceset_core::{BBox, CancelToken, ContentHash, CosineDistance, FaceKey, SourcePath};
+use faceset_cluster::Vectors;
+use faceset_core::{BBox, ContentHash, CosineDistance, FaceKey, SourcePath};
 use faceset_fs::write_json;
 use faceset_quality::{
     FaceLook, NearDuplicateLimits, Weights, face_dhash, group_near_duplicates, parts,
@@ -13,7 +13,7 @@ use faceset_quality::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::cluster::cache_ref;
+use crate::cluster::{cache_ref, index};
 use crate::embed::Problem;
 use crate::ordered::ordered;
 use crate::{Ctx, PipelineError, photo};
@@ -106,7 +106,7 @@ pub fn find(
     let rows: Vec<FaceRow<'_>> = cache.faces().collect();
     let embeddings = cache.embeddings();
     let vectors = Vectors::new(embeddings.view())?;
-    let near = with_neighbours(&vectors, limits, ctx.cancel)?;
+    let near = with_neighbours(&vectors, limits, ctx)?;
     let mut by_photo: BTreeMap<&SourcePath, Vec<usize>> = BTreeMap::new();
     for row in near {
         by_photo.entry(&rows[row].file.path).or_default().push(row);
@@ -190,18 +190,15 @@ pub fn find(
     Ok((duplicates, failed))
 }
 
-/// Rows with another row at least as similar as the limit asks.
-fn with_neighbours<'a>(
-    vectors: &'a Vectors<'a>,
+/// Rows with another row at least as similar as the limit asks; equal counts.
+fn with_neighbours(
+    vectors: &Vectors<'_>,
     limits: &NearDuplicateLimits,
-    cancel: &CancelToken,
+    ctx: Ctx<'_>,
 ) -> Result<Vec<usize>, PipelineError> {
     let radius = CosineDistance::from_similarity(limits.min_cosine());
-    let index = Index::new(vectors);
-    let found = index.within(vectors, radius, cancel)?;
-    Ok((0..vectors.len())
-        .filter(|row| found[*row].iter().any(|n| n.row as usize != *row))
-        .collect())
+    let has = index(vectors, ctx)?.has_neighbour(radius, ctx.progress, ctx.cancel)?;
+    Ok((0..vectors.len()).filter(|row| has[*row]).collect())
 }
 
 /// Writes the report beside the cache.

@@ -75,6 +75,17 @@ impl Engine {
         })
     }
 
+    /// The same models on another provider; `device` counts its devices from 0.
+    ///
+    /// # Errors
+    /// When the runtime library was built without it.
+    pub fn with_provider(self, provider: Provider, device: u32) -> Result<Self, PipelineError> {
+        Ok(Self {
+            runtime: self.runtime.with_provider(provider, device)?,
+            ..self
+        })
+    }
+
     /// The pack.
     pub fn pack(&self) -> &LocatedPack {
         &self.pack
@@ -110,7 +121,7 @@ impl Engine {
             det_size: [detector.width, detector.height],
             det_thresh: detector.score_threshold,
             src_roots: BTreeSet::new(),
-            provider: Provider::Cpu.name().to_owned(),
+            provider: self.runtime.provider().name().to_owned(),
             extra: BTreeMap::new(),
         }
     }

@@ -56,7 +56,7 @@ pub fn read_manifest<T: DeserializeOwned>(path: &Path) -> Result<T, PipelineErro
 }
 
 /// Refuses a manifest that names faces the cache lacks.
-fn check_belongs<'a>(
+pub(crate) fn check_belongs<'a>(
     cache: &Cache,
     cache_path: &Path,
     manifest: &Path,
@@ -128,6 +128,19 @@ pub fn plan_sets(
     if let (Some(raw), Some(path)) = (&raw, &sources.raw) {
         check_belongs(cache, &sources.cache, path, raw.singletons.iter())?;
     }
+    plan_in_memory(cache, refined, raw.as_ref(), options, facts, bounds, ctx)
+}
+
+/// The same for sets of which every face is in the cache.
+pub fn plan_in_memory(
+    cache: &Cache,
+    refined: &RefineManifest,
+    raw: Option<&RawManifest>,
+    options: &ExportOptions,
+    facts: FactsOf<'_>,
+    bounds: &dyn Bounds,
+    ctx: Ctx<'_>,
+) -> Result<ExportPlan, PipelineError> {
     let places: Vec<Vec<SourcePath>> = cache
         .files()
         .map(|f| cache.places(&f.path).into_iter().cloned().collect())
@@ -147,7 +160,7 @@ pub fn plan_sets(
     let inputs = PlanInputs {
         photos: &photos,
         refined,
-        raw: raw.as_ref(),
+        raw,
         facts,
         bounds,
         group_orphans: &group,

@@ -74,6 +74,26 @@ pub trait Rules: Sync {
     fn settle(&self, _faces: &[Face<'_>], _people: &[Person], _decisions: &mut [Decision]) {}
 }
 
+impl<R: Rules + ?Sized> Rules for &R {
+    fn veto(&self, face: &Face<'_>, person: &Person) -> Option<&'static str> {
+        (**self).veto(face, person)
+    }
+
+    fn adjusted(
+        &self,
+        face: &Face<'_>,
+        person: &Person,
+        look: &Look,
+        distance: CosineDistance,
+    ) -> CosineDistance {
+        (**self).adjusted(face, person, look, distance)
+    }
+
+    fn settle(&self, faces: &[Face<'_>], people: &[Person], decisions: &mut [Decision]) {
+        (**self).settle(faces, people, decisions);
+    }
+}
+
 /// The nearest person, whoever it is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Nearest;

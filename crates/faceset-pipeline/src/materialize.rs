@@ -34,6 +34,43 @@ pub enum LinkMode {
     None,
 }
 
+/// How the photos of an earlier result got into its folders: as the first one
+/// that is there. Without any, none were put there.
+pub fn mode_of(out: &Path, is_ours: impl Fn(&str) -> bool) -> LinkMode {
+    let sorted = |dir: &Path| {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = entries.map(|e| e.path()).collect();
+        paths.sort();
+        paths
+    };
+    let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned());
+    let folders = sorted(out)
+        .into_iter()
+        .filter(|p| p.is_dir() && name(p).is_some_and(|n| is_ours(&n)));
+    let photo = folders
+        .flat_map(|folder| sorted(&folder))
+        .find(|p| name(p).is_some_and(|n| looks_like_ours(&n)));
+    let about = photo.and_then(|p| p.symlink_metadata().ok());
+    match about {
+        None => LinkMode::None,
+        Some(about) if about.file_type().is_symlink() => LinkMode::Sym,
+        Some(about) if n_links(&about) > 1 => LinkMode::Hard,
+        Some(_) => LinkMode::Copy,
+    }
+}
+
+#[cfg(unix)]
+fn n_links(about: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::nlink(about)
+}
+
+/// Not told by this system without opening the file: a copy then takes the
+/// place of a new hard link.
+#[cfg(not(unix))]
+fn n_links(_about: &fs::Metadata) -> u64 {
+    1
+}
+
 /// Folder that takes what a new plan no longer names.
 const DROPPED: &str = "_dropped";
 

@@ -9,13 +9,13 @@ use faceset_core::consent::CivilDate;
 use faceset_core::manifest::{RefineManifest, SwapReadyManifest};
 use faceset_core::{FaceKey, FacesetNumber};
 use faceset_identity::{
-    ForgetInputs, ForgetPlan, ForgetReport, IdentityError, Plan, Registry, RegistryWriter,
-    numbers_on_disk,
+    ForgetInputs, ForgetPlan, ForgetReport, Plan, Registry, RegistryWriter, numbers_on_disk,
 };
 use serde_json::json;
 
 use crate::dedup::report_path;
 use crate::export::read_manifest;
+use crate::tree::Household;
 use crate::{Ctx, PipelineError};
 
 /// The registry of an output tree; empty when there is none yet.
@@ -53,6 +53,56 @@ pub fn record_export(swap_ready: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, Pip
     writer.apply(&plan, ctx.now)?;
     writer.finish()?;
     Ok(notes)
+}
+
+/// Before a step that uses the registry: takes in names from `NAME.txt` and
+/// brings the tree up to date with the registry. Returns notes. Nothing happens
+/// where there is no tree yet.
+pub fn take_in(swap_ready: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, PipelineError> {
+    if !swap_ready.is_dir() || load(swap_ready, ctx)?.identities().next().is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(Household::open(swap_ready, ctx)?.finish()?.1)
+}
+
+/// Gives out these numbers, which `Registry::free_numbers` offered, for `reason`
+/// until their sets are recorded. Numbers that a run of the same `provenance`
+/// was given already are left as they are.
+///
+/// Errors when the registry changed meanwhile and offers others.
+pub fn allocate(
+    swap_ready: &Path,
+    numbers: &[FacesetNumber],
+    reason: &str,
+    provenance: &serde_json::Value,
+    ctx: Ctx<'_>,
+) -> Result<(), PipelineError> {
+    let mut writer = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;
+    let registry = writer.registry();
+    let is_ours = |n: &FacesetNumber| {
+        registry
+            .identity(*n)
+            .is_some_and(|i| i.provenance == *provenance)
+    };
+    if numbers.iter().all(is_ours) {
+        return Ok(());
+    }
+    // The numbers before the first one count as used.
+    let before: BTreeSet<FacesetNumber> = numbers
+        .first()
+        .and_then(|first| FacesetNumber::new(first.get() - 1).ok())
+        .into_iter()
+        .collect();
+    let (plan, given) = registry.plan_allocate(numbers.len(), &before, reason, provenance)?;
+    if given != numbers {
+        return Err(PipelineError::Options(
+            "the registry gave out numbers while this run was planned; run the same command again"
+                .to_owned(),
+        ));
+    }
+    writer.apply(&plan, ctx.now)?;
+    writer.finish()?;
+    Ok(())
 }
 
 /// The day of this run.
@@ -150,23 +200,15 @@ pub fn apply_forget(
     Ok((n_faces, report))
 }
 
-/// Makes one change to a person, journalled, and says what it did.
+/// Makes one change to a person, journalled, lets the tree follow, and says
+/// what was done. Names that people wrote into `NAME.txt` are taken in first.
 pub fn change(
     swap_ready: &Path,
-    decide: impl FnOnce(&Registry) -> Result<Plan, IdentityError>,
+    decide: impl FnOnce(&Registry) -> Result<Plan, PipelineError>,
     ctx: Ctx<'_>,
 ) -> Result<Vec<String>, PipelineError> {
-    let mut writer = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;
-    let plan = decide(writer.registry())?;
-    if plan.is_empty() {
-        return Ok(vec!["nothing to change".to_owned()]);
-    }
-    let entry = writer.apply(&plan, ctx.now)?;
-    writer.finish()?;
-    let mut lines = vec![match entry {
-        Some(id) => format!("{} (entry {id})", plan.what),
-        None => plan.what.clone(),
-    }];
-    lines.extend(plan.notes);
-    Ok(lines)
+    let mut household = Household::open(swap_ready, ctx)?;
+    let plan = decide(household.registry())?;
+    household.carry_out(&plan, ctx)?;
+    Ok(household.finish()?.1)
 }

@@ -28,6 +28,10 @@ pub const MANIFEST: &str = "refine_manifest.json";
 /// original tool's value.
 pub const OUTLIER_MIN_CLUSTER: usize = 4;
 
+/// First pass of a mean of photos that show other people, too; the original
+/// tool's value. The second pass is the cut for known people.
+pub const FIRST_PASS: CosineDistance = CosineDistance::constant(0.55);
+
 /// How to refine; defaults are the original tool's.
 #[derive(Debug, Clone)]
 pub struct RefineOptions {
@@ -97,9 +101,9 @@ pub struct RefineReport {
 }
 
 /// A group after the gates.
-struct Gated<'a> {
-    kept: Vec<&'a FaceRow<'a>>,
-    dropped: Vec<DroppedFace>,
+pub(crate) struct Gated<'a> {
+    pub(crate) kept: Vec<&'a FaceRow<'a>>,
+    pub(crate) dropped: Vec<DroppedFace>,
 }
 
 /// Decides the sets.
@@ -203,7 +207,7 @@ pub fn plan(
     })
 }
 
-fn gate<'a>(
+pub(crate) fn gate<'a>(
     members: &[u32],
     rows: &'a [FaceRow<'a>],
     vectors: &Vectors<'_>,
@@ -233,7 +237,7 @@ fn gate<'a>(
                 let kept: BTreeSet<u32> = near.iter().copied().collect();
                 for row in passed.iter().filter(|row| !kept.contains(row)) {
                     let face = &rows[*row as usize];
-                    let distance = cosine_distance(vectors, *row, &mean);
+                    let distance = distance_to(vectors, *row, &mean);
                     dropped.push(DroppedFace {
                         key: face.key(),
                         reason: "outlier".to_owned(),
@@ -258,7 +262,7 @@ fn gate<'a>(
 }
 
 /// Distance of a row to a unit mean, for the manifest only.
-fn cosine_distance(vectors: &Vectors<'_>, row: u32, mean: &[f32]) -> f64 {
+pub(crate) fn distance_to(vectors: &Vectors<'_>, row: u32, mean: &[f32]) -> f64 {
     let values = vectors.row(row as usize);
     let dot: f64 = values
         .iter()
@@ -268,7 +272,7 @@ fn cosine_distance(vectors: &Vectors<'_>, row: u32, mean: &[f32]) -> f64 {
     CosineDistance::from_similarity(dot * vectors.inverse_norm(row as usize)).get()
 }
 
-fn refined(
+pub(crate) fn refined(
     cache: &Cache,
     name: String,
     set: Gated<'_>,

@@ -156,6 +156,9 @@ pub fn run(
     let cluster = cluster::apply(&raw, &layout.raw(), ctx)?;
     let mut refined = refine::plan(&cache, &cache_path, &options.refine, ctx)?;
     let swap_ready = layout.swap_ready();
+    for note in people::take_in(&swap_ready, ctx)? {
+        ctx.progress.note(&note);
+    }
     let registry = people::load(&swap_ready, ctx)?;
     for note in refine::keep_numbers(&mut refined, &registry, &cache, &swap_ready)? {
         ctx.progress.note(&note);

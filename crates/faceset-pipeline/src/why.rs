@@ -123,6 +123,25 @@ fn find<'a>(cache: &'a Cache, asked: &str) -> Result<&'a SourcePath, PipelineErr
     }
 }
 
+/// The photo meant by `asked`; with `photo#2`, also the position (from 0) of
+/// the face meant.
+pub(crate) fn find_face<'a>(
+    cache: &'a Cache,
+    asked: &str,
+) -> Result<(&'a SourcePath, Option<usize>), PipelineError> {
+    let (photo, wanted) = match asked.rsplit_once('#').map(|(p, n)| (p, n.parse::<usize>())) {
+        Some((photo, Ok(n))) if find(cache, asked).is_err() => (photo, Some(n)),
+        _ => (asked, None),
+    };
+    let path = find(cache, photo)?;
+    let n_faces = cache.file(path).map_or(0, |entry| entry.faces().len());
+    if let Some(n) = wanted.filter(|n| *n == 0 || *n > n_faces) {
+        let reason = format!("{path} has {n_faces} faces, there is no face {n}");
+        return Err(PipelineError::Options(reason));
+    }
+    Ok((path, wanted.map(|n| n - 1)))
+}
+
 /// Answers for a photo, or for one of its faces with `photo#2`.
 pub fn explain(
     cache: &Cache,
@@ -131,19 +150,8 @@ pub fn explain(
     refined: Option<&RefineManifest>,
     ctx: Ctx<'_>,
 ) -> Result<Answer, PipelineError> {
-    let (photo, wanted) = match asked.rsplit_once('#').map(|(p, n)| (p, n.parse::<usize>())) {
-        Some((photo, Ok(n))) if find(cache, asked).is_err() => (photo, Some(n)),
-        _ => (asked, None),
-    };
-    let path = find(cache, photo)?;
+    let (path, wanted) = find_face(cache, asked)?;
     let entry = cache.file(path).expect("found in this cache");
-    if let Some(n) = wanted.filter(|n| *n == 0 || *n > entry.faces().len()) {
-        let reason = format!(
-            "{path} has {} faces, there is no face {n}",
-            entry.faces().len()
-        );
-        return Err(PipelineError::Options(reason));
-    }
     let mut answer = Answer {
         path: path.to_string(),
         places: cache
@@ -163,7 +171,7 @@ pub fn explain(
     }
     let groups = Groups::new(cache, options.threshold, ctx)?;
     for row in cache.faces().filter(|row| row.file.path == *path) {
-        if wanted.is_none_or(|n| row.face_idx + 1 == n) {
+        if wanted.is_none_or(|n| row.face_idx == n) {
             answer.faces.push(about(&row, &groups, options, refined));
         }
     }

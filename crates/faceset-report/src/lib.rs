@@ -10,6 +10,7 @@
 mod apply;
 mod captions;
 mod chart;
+mod era;
 mod error;
 mod facts;
 mod grouping;
@@ -24,6 +25,7 @@ mod views;
 mod words;
 
 pub use apply::{ReportOutcome, apply};
+pub use era::{EraBand, EraPage, PairBin, SizeRow, era_page};
 pub use error::ReportError;
 pub use facts::{FaceFacts, FileProblem, Neighbour, RunSummary};
 pub use grouping::{

@@ -55,7 +55,16 @@ const LAYERS: &[(&str, Uses)] = &[
             "immich-client",
         ]),
     ),
-    ("face-fix", Only(&["immich-client"])),
+    (
+        "face-fix",
+        Only(&[
+            "faceset-core",
+            "faceset-fs",
+            "faceset-cache",
+            "faceset-cluster",
+            "immich-client",
+        ]),
+    ),
     (
         "faceset-pipeline",
         AllBut(&[

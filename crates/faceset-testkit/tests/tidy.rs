@@ -18,6 +18,10 @@ const OVERLONG: &[(&str, &str)] = &[];
 /// what the format holds.
 const FORMATS: &[(&str, &str)] = &[
     (
+        "crates/face-fix/src/journal/entry.rs JOURNAL_VERSION",
+        "docs/formats/face-fix-journal.md",
+    ),
+    (
         "crates/faceset-cache/src/meta.rs SCHEMA",
         "docs/formats/cache.md",
     ),

@@ -310,6 +310,7 @@ impl Inner {
             }
             Some(Fault::ImageTypedError) => Ok(routes::image_typed_error()),
             Some(Fault::WebPage) => Ok(file(b"<html>Log in</html>".to_vec(), "text/html")),
+            Some(Fault::Pretend(json)) => Ok(file(json.clone().into_bytes(), "application/json")),
             Some(Fault::EchoKey(status)) => {
                 let key = request.headers().get("x-api-key");
                 let key = key.and_then(|v| v.to_str().ok()).unwrap_or_default();

@@ -30,6 +30,8 @@ pub enum Fault {
     ImageTypedError,
     /// 200 with a web page.
     WebPage,
+    /// 200 with this JSON; the request is not carried out.
+    Pretend(String),
     /// This status with the request's API key in the text.
     EchoKey(u16),
     /// 302 to this address.

@@ -382,6 +382,11 @@ impl Library {
         self.people.get(&id)
     }
 
+    /// Every person, by id.
+    pub fn people(&self) -> impl Iterator<Item = &Person> {
+        self.people.values()
+    }
+
     /// Changes a person's row.
     pub fn update_person(&mut self, id: Uuid, change: impl FnOnce(&mut Person)) {
         let now = self.tick();

@@ -66,7 +66,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> Report {
         what: "execution providers".to_owned(),
         ok: runtime.is_some(),
         needed: true,
-        detail: "cpu, one single-threaded session a worker".to_owned(),
+        detail: match runtime.as_deref().map(Runtime::load) {
+            Some(Ok(loaded)) => {
+                let names: Vec<_> = loaded.available().iter().map(|p| p.name()).collect();
+                format!("this library was built with {}", names.join(", "))
+            }
+            _ => "unknown without a runtime library".to_owned(),
+        },
     });
     for name in Pack::built_in_names() {
         let located = Pack::built_in(name).and_then(|pack| pack.locate(&roots));

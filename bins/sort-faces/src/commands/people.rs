@@ -1,14 +1,17 @@
 //! `people`: who is who in a result, and what they want.
 
-use std::path::PathBuf;
+mod groups;
+mod view;
+
+use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use faceset_cli::{Context, Report};
+use faceset_core::FacesetNumber;
 use faceset_core::consent::{CivilDate, Consent};
-use faceset_identity::{Identity, Registry};
-use faceset_pipeline::people;
+use faceset_identity::{IdentityError, Registry};
+use faceset_pipeline::{Ctx, PipelineError, people, pick};
 
-use super::count;
 use crate::session::{for_people, with_ctx};
 
 /// Flags.
@@ -29,13 +32,56 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Everybody, with number, name, state and consent
-    List,
+    List {
+        /// Hidden, merged and forgotten people, too
+        #[arg(short, long)]
+        all: bool,
+    },
+    /// Everything that is known of one person
+    Show {
+        /// Number, folder or name
+        person: String,
+        /// Every face, too
+        #[arg(long)]
+        faces: bool,
+    },
     /// Give a name, or take it away with an empty one
     Name {
         /// Number, folder or name
         person: String,
         /// The name
         name: String,
+    },
+    /// Two numbers are one person: the second stands for both
+    Merge {
+        /// Number, folder or name of the one that moves to _merged/
+        from: String,
+        /// Number, folder or name of the one that stays
+        into: String,
+    },
+    /// Take a merge back, whenever it was
+    Unmerge {
+        /// Number or folder of the one that was merged
+        person: String,
+    },
+    /// Keep people out of exports and lists; their sets move to _dropped/
+    Hide {
+        /// Numbers, folders or names
+        #[arg(required = true)]
+        people: Vec<String>,
+    },
+    /// Show hidden people again; their sets come back
+    Unhide {
+        /// Numbers, folders or names
+        #[arg(required = true)]
+        people: Vec<String>,
+    },
+    /// The face that stands for the person
+    Feature {
+        /// Number, folder or name
+        person: String,
+        /// Rank in the set, photo, PHOTO@x1,y1,x2,y2, or `none`
+        face: String,
     },
     /// What the person said: a refused set is not exported
     Consent {
@@ -52,6 +98,24 @@ enum Action {
         /// `YYYY-MM-DD`, or `none`
         date: String,
     },
+    /// A face is not this person: it leaves the set and never comes back by itself
+    NotThisPerson {
+        /// Number, folder or name
+        person: String,
+        /// Rank in the set, photo, or PHOTO@x1,y1,x2,y2
+        face: String,
+    },
+    /// A face is this person, whatever was said before
+    ThisPerson {
+        /// Number, folder or name
+        person: String,
+        /// Photo, or PHOTO@x1,y1,x2,y2
+        face: String,
+    },
+    /// Propose how one person could be two; with --apply give groups a new number
+    Split(groups::SplitArgs),
+    /// Rank the people without a name; with --hide hide the tail of the list
+    Triage(groups::TriageArgs),
     /// Every change, or those of one person
     History {
         /// Number, folder or name
@@ -59,8 +123,14 @@ enum Action {
     },
     /// Take a change back
     Undo {
-        /// Its number in the history
-        entry: u64,
+        /// Its number in the history [default: the last change]
+        entry: Option<u64>,
+    },
+    /// Take in names from NAME.txt and bring the folders up to date; every change does so, too
+    Sync {
+        /// Say what would be taken in
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
 }
 
@@ -74,88 +144,115 @@ enum Said {
     Unknown,
 }
 
+/// The number that a person is asked for by.
+fn number(registry: &Registry, text: &str) -> Result<FacesetNumber, IdentityError> {
+    registry.find(text).map(|identity| identity.number)
+}
+
+fn numbers(registry: &Registry, texts: &[String]) -> Result<Vec<FacesetNumber>, IdentityError> {
+    texts.iter().map(|text| number(registry, text)).collect()
+}
+
 /// Runs it.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let folder = args.folder.as_path();
-    let lines = with_ctx(context, None, |ctx| {
-        let person = |registry: &Registry, text: &str| registry.find(text).map(|i| i.number);
-        match &args.action {
-            Action::List => {
-                let registry = people::load(folder, ctx)?;
-                Ok(registry.identities().map(|i| line(&registry, i)).collect())
-            }
-            Action::History { person: None } => {
-                let registry = people::load(folder, ctx)?;
-                Ok(registry
-                    .history()
-                    .iter()
-                    .map(|e| format!("{:>5}  {}  {}", e.id, e.at, e.what))
-                    .collect())
-            }
-            Action::History { person: Some(text) } => {
-                let registry = people::load(folder, ctx)?;
-                let number = person(&registry, text)?;
-                Ok(registry
-                    .history_of(number)
-                    .map(|e| format!("{:>5}  {}  {}", e.id, e.at, e.what))
-                    .collect())
-            }
-            Action::Name { person: text, name } => {
-                let name = Some(name.as_str()).filter(|n| !n.is_empty());
-                people::change(folder, |r| r.plan_name(person(r, text)?, name), ctx)
-            }
-            Action::Consent {
-                person: text,
-                consent,
-            } => {
-                let consent = match consent {
-                    Said::Granted => Consent::Granted,
-                    Said::Denied => Consent::Denied,
-                    Said::Unknown => Consent::Unknown,
-                };
-                people::change(folder, |r| r.plan_consent(person(r, text)?, consent), ctx)
-            }
-            Action::BirthDate { person: text, date } => {
-                let date = match date.as_str() {
-                    "none" => None,
-                    date => Some(
-                        date.parse::<CivilDate>()
-                            .map_err(|e| faceset_pipeline::PipelineError::Options(e.to_string()))?,
-                    ),
-                };
-                let today = people::today(ctx);
-                people::change(
-                    folder,
-                    |r| r.plan_birth_date(person(r, text)?, date, today),
-                    ctx,
-                )
-            }
-            Action::Undo { entry } => people::change(folder, |r| r.plan_undo(*entry), ctx),
-        }
-    })
-    .map_err(for_people)?;
+    let lines =
+        with_ctx(context, None, |ctx| act(&args.action, folder, ctx)).map_err(for_people)?;
     let json = serde_json::json!({"command": "people", "lines": lines});
     Ok(Report::done(lines.join("\n"), json))
 }
 
-fn line(registry: &Registry, identity: &Identity) -> String {
-    let consent = match identity.consent {
-        Consent::Granted => "consent granted",
-        Consent::Denied => "consent denied",
-        Consent::Unknown => "consent unknown",
+fn act(action: &Action, folder: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, PipelineError> {
+    match action {
+        Action::List { all } => view::list(&people::load(folder, ctx)?, folder, *all),
+        Action::Show { person, faces } => {
+            let registry = people::load(folder, ctx)?;
+            view::show(&registry, number(&registry, person)?, folder, *faces)
+        }
+        Action::History { person } => view::history(&people::load(folder, ctx)?, person.as_deref()),
+        Action::Sync { dry_run: true } => {
+            let registry = people::load(folder, ctx)?;
+            Ok(view::or(
+                faceset_pipeline::tree::waiting(folder, &registry)?,
+                "nothing is waiting",
+            ))
+        }
+        Action::Sync { dry_run: false } => {
+            Ok(view::or(people::take_in(folder, ctx)?, "nothing to do"))
+        }
+        Action::Split(args) => groups::split(args, folder, ctx),
+        Action::Triage(args) => groups::triage(args, folder, ctx),
+        change => people::change(
+            folder,
+            |registry| decide(change, registry, folder, ctx),
+            ctx,
+        ),
+    }
+}
+
+/// The plan of an action that changes one thing.
+fn decide(
+    action: &Action,
+    registry: &Registry,
+    folder: &Path,
+    ctx: Ctx<'_>,
+) -> Result<faceset_identity::Plan, PipelineError> {
+    let face = |person: FacesetNumber, text: &str| pick::face(registry, folder, person, text);
+    let plan = match action {
+        Action::Name { person, name } => {
+            let name = Some(name.as_str()).filter(|n| !n.is_empty());
+            registry.plan_name(number(registry, person)?, name)
+        }
+        Action::Merge { from, into } => {
+            registry.plan_merge(number(registry, from)?, number(registry, into)?)
+        }
+        Action::Unmerge { person } => registry.plan_unmerge(number(registry, person)?),
+        Action::Hide { people } => registry.plan_hide_all(&numbers(registry, people)?),
+        Action::Unhide { people } => registry.plan_unhide_all(&numbers(registry, people)?),
+        Action::Feature { person, face: text } => {
+            let person = number(registry, person)?;
+            let chosen = match text.as_str() {
+                "none" => None,
+                text => Some(face(person, text)?),
+            };
+            registry.plan_feature(person, chosen.as_ref())
+        }
+        Action::Consent { person, consent } => {
+            let consent = match consent {
+                Said::Granted => Consent::Granted,
+                Said::Denied => Consent::Denied,
+                Said::Unknown => Consent::Unknown,
+            };
+            registry.plan_consent(number(registry, person)?, consent)
+        }
+        Action::BirthDate { person, date } => {
+            let date = match date.as_str() {
+                "none" => None,
+                date => Some(
+                    date.parse::<CivilDate>()
+                        .map_err(|e| PipelineError::Options(e.to_string()))?,
+                ),
+            };
+            registry.plan_birth_date(number(registry, person)?, date, people::today(ctx))
+        }
+        Action::NotThisPerson { person, face: text } => {
+            let person = number(registry, person)?;
+            registry.plan_not_this_person(person, &face(person, text)?)
+        }
+        Action::ThisPerson { person, face: text } => {
+            let person = number(registry, person)?;
+            registry.plan_this_person(person, &face(person, text)?)
+        }
+        Action::Undo { entry } => {
+            let last = registry.history().last().map_or(0, |e| e.id);
+            registry.plan_undo(entry.unwrap_or(last))
+        }
+        Action::List { .. }
+        | Action::Show { .. }
+        | Action::History { .. }
+        | Action::Sync { .. }
+        | Action::Split(_)
+        | Action::Triage(_) => unreachable!("handled before: these look, or do more"),
     };
-    let birth = identity
-        .birth_date
-        .map_or_else(String::new, |d| format!(", born {d}"));
-    let reserved = identity
-        .reserved
-        .as_ref()
-        .map_or_else(String::new, |r| format!(", no set: {r}"));
-    format!(
-        "{}  {}  {}, {}, {consent}{birth}{reserved}",
-        identity.number.folder_name(),
-        registry.name_of(identity.number).unwrap_or("(no name)"),
-        identity.state,
-        count(identity.faces.len(), "face", "faces")
-    )
+    Ok(plan?)
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use faceset_cli::{Context, Report};
 use faceset_core::CosineDistance;
 use faceset_pipeline::cluster::load_cache;
+use faceset_pipeline::people;
 use faceset_pipeline::refine::{self, RefineOptions, RefineReport};
 
 use super::{count, json};
-use crate::args::{GateArgs, Link, distance};
+use crate::args::{GateArgs, Link, PeopleArgs, distance};
 use crate::session::{for_people, with_ctx};
 
 /// Flags of the stages, shared with `sort`.
@@ -56,6 +57,8 @@ pub(crate) struct Args {
     /// In groups of 4 or more, faces farther from the centroid are dropped; equal is kept
     #[arg(long, value_name = "DISTANCE", default_value = "0.55", value_parser = distance)]
     outlier_threshold: CosineDistance,
+    #[command(flatten)]
+    people: PeopleArgs,
     /// How photos get into the folders
     #[arg(long, value_enum, default_value = "copy")]
     link: Link,
@@ -69,7 +72,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let options = args.refine.options(args.link, args.outlier_threshold)?;
     let report = with_ctx(context, None, |ctx| {
         let cache = load_cache(&args.cache, ctx)?;
-        let plan = refine::plan(&cache, &args.cache, &options, ctx)?;
+        let mut plan = refine::plan(&cache, &args.cache, &options, ctx)?;
+        let folder = args.people.folder(&args.out);
+        let registry = people::load(&folder, ctx)?;
+        for note in refine::keep_numbers(&mut plan, &registry, &cache, &folder)? {
+            ctx.progress.note(&note);
+        }
         if args.dry_run {
             Ok(plan.report().clone())
         } else {

@@ -60,6 +60,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
             ..EmbedOptions::new(vec![args.src.clone()], layout.cache())
         },
         cluster: ClusterOptions {
+            algorithm: faceset_pipeline::cluster::Algorithm::Linkage,
             threshold: args.threshold,
             link: args.link.into(),
         },

@@ -50,8 +50,12 @@ pub(crate) struct Quantised {
     slack: Vec<i32>,
     /// Per group the sum of its codes.
     code_sum: Vec<i32>,
+    /// `s`.
+    scale: f64,
     /// `s²`.
     unit: f64,
+    /// The largest `e` of all groups.
+    largest_error: f64,
 }
 
 /// Codes, error and sum of one group go into these.
@@ -137,46 +141,27 @@ impl Quantised {
 
     /// Quantises `groups` to codes of at most `max_code`, up to 127.
     pub(crate) fn new(groups: &[Group], vectors: &Vectors<'_>, max_code: u8) -> Self {
-        let n = groups.len();
-        let k_lines = vectors.dim().div_ceil(64).max(1);
         let scale = best_scale(groups, vectors, max_code);
-        let bias = max_code + 1;
-        let padded = n.next_multiple_of(SIDE);
-        let mut codes = vec![Line([bias; 64]); padded * k_lines];
-        let measured: Vec<(f64, i32)> = codes
-            .par_chunks_exact_mut(k_lines)
-            .with_min_len(64)
-            .zip(groups)
-            .map(|(lines, group)| {
-                let mut row = vec![bias; k_lines * 64];
-                let (square, sum) = with_widest_vectors(QuantiseRow {
-                    group,
-                    vectors,
-                    scale,
-                    max_code,
-                    codes: &mut row[..vectors.dim()],
-                });
-                for (line, bytes) in lines.iter_mut().zip(row.as_chunks::<64>().0) {
-                    line.0 = *bytes;
-                }
-                (square.sqrt() * (1.0 + 1e-12) + ERROR_MARGIN, sum)
-            })
-            .collect();
-        let unit = scale * scale;
-        let largest = measured.iter().fold(0.0, |most: f64, m| most.max(m.0));
-        let grow = (1.0 + largest / 2.0) / unit;
-        Self {
-            codes,
-            bias,
-            k_lines,
-            n,
-            slack: measured
-                .iter()
-                .map(|m| (m.0 * grow).ceil() as i32 + 1)
-                .collect(),
-            code_sum: measured.iter().map(|m| m.1).collect(),
-            unit,
-        }
+        let coded = Coded::new(groups, vectors, scale, max_code);
+        let grow = 1.0 + coded.largest_error() / 2.0;
+        coded.finish(grow)
+    }
+
+    /// Quantises other groups so that their products with these are bounded:
+    /// the same scale, and a slack that carries the whole `e1·e2`. As
+    /// `e1·e2 <= e1·e_max` with the `e_max` of `self`, for `q` of the result
+    /// and `r` of `self` the similarity is at most
+    /// `s²·(q·r) + e_q·(1 + e_max) + e_r`, and at least that with both errors
+    /// taken away instead.
+    pub(crate) fn matching(&self, groups: &[Group], vectors: &Vectors<'_>) -> Self {
+        let coded = Coded::new(groups, vectors, self.scale, self.bias - 1);
+        coded.finish(1.0 + self.largest_error)
+    }
+
+    /// Gives the memory of the codes back; [`Self::block`] and [`Self::pack`]
+    /// can't be used any more.
+    pub(crate) fn drop_codes(&mut self) {
+        self.codes = Vec::new();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -201,6 +186,16 @@ impl Quantised {
     /// `q1·q2 + slack1 + slack2` of at least this.
     pub(crate) fn threshold(&self, similarity: f64) -> i32 {
         ((similarity - ERROR_MARGIN) / self.unit).floor() as i32
+    }
+
+    /// `E` of a group, in units.
+    pub(crate) fn slack(&self, at: usize) -> i32 {
+        self.slack[at]
+    }
+
+    /// The similarity that a number of units is.
+    pub(crate) fn value_of(&self, units: i32) -> f64 {
+        f64::from(units) * self.unit
     }
 
     /// What a row's `dots + column_add` must reach; padding reaches nothing.
@@ -254,9 +249,15 @@ impl Quantised {
     /// [`crate::kernel::Kernel`].
     pub(crate) fn pack(&self, blocks: std::ops::Range<usize>, columns: &mut Vec<Line>) {
         columns.clear();
+        columns.resize(blocks.len() * SIDE * self.k_lines, Line::ZERO);
+        self.pack_into(blocks.start, columns);
+    }
+
+    /// The same for whole blocks from `first_block` on, into memory that is
+    /// there.
+    pub(crate) fn pack_into(&self, first_block: usize, columns: &mut [Line]) {
         let group_lines = GROUP * self.k_lines;
-        columns.resize(blocks.len() * 2 * group_lines, Line::ZERO);
-        let first = blocks.start * SIDE;
+        let first = first_block * SIDE;
         for (at, group) in columns.chunks_exact_mut(group_lines).enumerate() {
             for c in 0..GROUP {
                 let row = first + at * GROUP + c;
@@ -267,6 +268,72 @@ impl Quantised {
                     line.0[c * 4..c * 4 + 4].copy_from_slice(&signed);
                 }
             }
+        }
+    }
+}
+
+/// Codes whose slack is not decided yet.
+struct Coded {
+    codes: Vec<Line>,
+    k_lines: usize,
+    scale: f64,
+    max_code: u8,
+    /// Per group `e`, rounded up, and the sum of its codes.
+    measured: Vec<(f64, i32)>,
+}
+
+impl Coded {
+    fn new(groups: &[Group], vectors: &Vectors<'_>, scale: f64, max_code: u8) -> Self {
+        let k_lines = vectors.dim().div_ceil(64).max(1);
+        let bias = max_code + 1;
+        let padded = groups.len().next_multiple_of(SIDE);
+        let mut codes = vec![Line([bias; 64]); padded * k_lines];
+        let measured = codes
+            .par_chunks_exact_mut(k_lines)
+            .with_min_len(64)
+            .zip(groups)
+            .map(|(lines, group)| {
+                let mut row = vec![bias; k_lines * 64];
+                let (square, sum) = with_widest_vectors(QuantiseRow {
+                    group,
+                    vectors,
+                    scale,
+                    max_code,
+                    codes: &mut row[..vectors.dim()],
+                });
+                for (line, bytes) in lines.iter_mut().zip(row.as_chunks::<64>().0) {
+                    line.0 = *bytes;
+                }
+                (square.sqrt() * (1.0 + 1e-12) + ERROR_MARGIN, sum)
+            })
+            .collect();
+        Self {
+            codes,
+            k_lines,
+            scale,
+            max_code,
+            measured,
+        }
+    }
+
+    fn largest_error(&self) -> f64 {
+        self.measured.iter().fold(0.0, |most: f64, m| most.max(m.0))
+    }
+
+    /// With `E = e·grow`.
+    fn finish(self, grow: f64) -> Quantised {
+        let unit = self.scale * self.scale;
+        let slack = |m: &(f64, i32)| (m.0 * grow / unit).ceil() as i32 + 1;
+        Quantised {
+            bias: self.max_code + 1,
+            k_lines: self.k_lines,
+            n: self.measured.len(),
+            slack: self.measured.iter().map(slack).collect(),
+            code_sum: self.measured.iter().map(|m| m.1).collect(),
+            scale: self.scale,
+            unit,
+            largest_error: self.largest_error(),
+            codes: self.codes,
         }
     }
 }
@@ -387,6 +454,37 @@ mod tests {
                     // And the threshold test lets it pass.
                     let least = codes.row_least(i, codes.threshold(exact));
                     prop_assert!(dots + codes.column_add(j) >= least);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn products_with_other_rows_are_bounded_from_both_sides(
+            rows in rows(), max_code in prop::sample::select(vec![63u8, 127]), n in 1usize..39
+        ) {
+            let n = n.min(rows.nrows() - 1);
+            let split = rows.view().split_at(ndarray::Axis(0), n);
+            let (vectors, others) = (Vectors::new(split.0).unwrap(), Vectors::new(split.1).unwrap());
+            let singles = |n: usize| -> Vec<Group> {
+                (0..n as u32).map(|row| Group::single(row, row)).collect()
+            };
+            let codes = Quantised::new(&singles(n), &vectors, max_code);
+            let queries = codes.matching(&singles(others.len()), &others);
+            let code = |of: &Quantised, row: usize, k: usize| {
+                i32::from(of.codes[row * of.k_lines + k / 64].0[k % 64]) - i32::from(of.bias)
+            };
+            for i in 0..others.len() {
+                for j in 0..n {
+                    let product: i32 = (0..codes.k_lines * 64)
+                        .map(|k| code(&queries, i, k) * code(&codes, j, k))
+                        .sum();
+                    let slack = queries.slack(i) + codes.slack(j);
+                    let scale = others.inverse_norm(i) * vectors.inverse_norm(j);
+                    let exact = dot(others.row(i), vectors.row(j)) * scale;
+                    prop_assert!(exact < codes.value_of(product + slack), "{i} {j}");
+                    prop_assert!(exact > codes.value_of(product - slack), "{i} {j}");
                 }
             }
         }

@@ -136,6 +136,29 @@ impl Kernel for Avx512Vnni {
     }
 }
 
+/// The 16 fours of values of a line. Lengths that the compiler knows keep
+/// checks out of the loops below; and those loops are written without closures,
+/// which would not be compiled with their features.
+#[inline]
+fn fours(line: &Line) -> &[[u8; 4]; 16] {
+    let fours: Result<&[[u8; 4]; 16], _> = line.0.as_chunks().0.try_into();
+    fours.expect("64 bytes are 16 fours")
+}
+
+/// The same line of consecutive rows.
+#[inline]
+fn rows_at<const ROWS: usize>(
+    rows: &[Line],
+    k_lines: usize,
+    k_line: usize,
+) -> [&[[u8; 4]; 16]; ROWS] {
+    let mut at = [fours(&rows[k_line]); ROWS];
+    for (r, at) in at.iter_mut().enumerate().skip(1) {
+        *at = fours(&rows[r * k_lines + k_line]);
+    }
+    at
+}
+
 /// Four rows by 16 columns at a time, two lines of the group a step.
 #[target_feature(enable = "avx2")]
 fn avx2_block(rows: &[Line], panel: &[Line], k_lines: usize, block: &mut Block) {
@@ -143,10 +166,9 @@ fn avx2_block(rows: &[Line], panel: &[Line], k_lines: usize, block: &mut Block) 
     for (half, group) in panel.chunks_exact(GROUP * k_lines).enumerate() {
         let four_rows = rows.chunks_exact(4 * k_lines);
         for (rows, dots) in four_rows.zip(block.0.chunks_exact_mut(4)) {
-            let row: [&[Line]; 4] = std::array::from_fn(|r| &rows[r * k_lines..][..k_lines]);
             let mut sums = [[_mm256_setzero_si256(); 2]; 4];
             for (k_line, lines) in group.as_chunks::<GROUP>().0.iter().enumerate() {
-                let row = row.map(|row| row[k_line].0.as_chunks::<4>().0);
+                let row = rows_at::<4>(rows, k_lines, k_line);
                 for k in (0..GROUP).step_by(2) {
                     let one = halves(&lines[k]);
                     let two = halves(&lines[k + 1]);
@@ -187,10 +209,9 @@ fn avx_vnni_block(rows: &[Line], panel: &[Line], k_lines: usize, block: &mut Blo
     for (half, group) in panel.chunks_exact(GROUP * k_lines).enumerate() {
         let four_rows = rows.chunks_exact(4 * k_lines);
         for (rows, dots) in four_rows.zip(block.0.chunks_exact_mut(4)) {
-            let row: [&[Line]; 4] = std::array::from_fn(|r| &rows[r * k_lines..][..k_lines]);
             let mut sums = [[_mm256_setzero_si256(); 2]; 4];
             for (k_line, lines) in group.as_chunks::<GROUP>().0.iter().enumerate() {
-                let row = row.map(|row| row[k_line].0.as_chunks::<4>().0);
+                let row = rows_at::<4>(rows, k_lines, k_line);
                 for k in 0..GROUP {
                     let [left, right] = halves(&lines[k]);
                     for (row, sums) in row.iter().zip(&mut sums) {
@@ -216,12 +237,15 @@ fn avx512_vnni_block(rows: &[Line], panel: &[Line], k_lines: usize, block: &mut 
     let (left, right) = panel.split_at(GROUP * k_lines);
     let eight_rows = rows.chunks_exact(8 * k_lines);
     for (rows, dots) in eight_rows.zip(block.0.chunks_exact_mut(8)) {
-        let row: [&[Line]; 8] = std::array::from_fn(|r| &rows[r * k_lines..][..k_lines]);
         let mut sums = [[_mm512_setzero_si512(); 2]; 8];
-        for k_line in 0..k_lines {
-            let lefts = &left[k_line * 16..][..16];
-            let rights = &right[k_line * 16..][..16];
-            for k in 0..16 {
+        let both = left
+            .as_chunks::<GROUP>()
+            .0
+            .iter()
+            .zip(right.as_chunks::<GROUP>().0);
+        for (k_line, (lefts, rights)) in both.enumerate() {
+            let row = rows_at::<8>(rows, k_lines, k_line);
+            for k in 0..GROUP {
                 // SAFETY: a line is 64 bytes on a 64-byte boundary.
                 let (left, right) = unsafe {
                     (
@@ -230,8 +254,7 @@ fn avx512_vnni_block(rows: &[Line], panel: &[Line], k_lines: usize, block: &mut 
                     )
                 };
                 for (row, sums) in row.iter().zip(&mut sums) {
-                    let four = row[k_line].0.as_chunks::<4>().0[k];
-                    let four = _mm512_set1_epi32(i32::from_le_bytes(four));
+                    let four = _mm512_set1_epi32(i32::from_le_bytes(row[k]));
                     sums[0] = _mm512_dpbusd_epi32(sums[0], four, left);
                     sums[1] = _mm512_dpbusd_epi32(sums[1], four, right);
                 }
@@ -253,7 +276,12 @@ fn masks_avx2(block: &Block, add: &[i32; SIDE], least: &[i32; SIDE]) -> [u32; SI
     // SAFETY: each array is 32 integers: four registers.
     let load = |from: &[i32; SIDE]| unsafe {
         let at = from.as_ptr().cast::<__m256i>();
-        [0, 1, 2, 3].map(|i| _mm256_loadu_si256(at.add(i)))
+        [
+            _mm256_loadu_si256(at),
+            _mm256_loadu_si256(at.add(1)),
+            _mm256_loadu_si256(at.add(2)),
+            _mm256_loadu_si256(at.add(3)),
+        ]
     };
     let add = load(add);
     let mut masks = [0u32; SIDE];

@@ -46,7 +46,7 @@ impl Block {
 /// Rows are unsigned bytes, `k_lines` lines a row, one row after the other.
 /// Columns are signed bytes in groups of 16: line `k` of a group holds values
 /// `4k..4k+4` of column 0, of column 1 and so on; `16 * k_lines` lines a group.
-pub(crate) trait Kernel: Send + Sync {
+pub(crate) trait Kernel: std::fmt::Debug + Send + Sync {
     /// Columns must stay within plus and minus this, rows within twice this and
     /// 1: what the kernel's intermediate sums can hold.
     fn max_code(&self) -> u8 {

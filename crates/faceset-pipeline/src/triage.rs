@@ -1,0 +1,159 @@
+//! Strangers: people without a name, ranked by how likely they matter.
+//!
+//! Looks only; hiding is `Registry::plan_hide_all`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use faceset_cache::Cache;
+use faceset_core::{ContentHash, FacesetNumber};
+use faceset_identity::{Registry, State};
+use serde::Serialize;
+
+/// What strangers are ranked by; the other numbers break ties in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rank {
+    /// Distinct photos.
+    #[default]
+    Count,
+    /// Median short edge of their faces.
+    Size,
+    /// Distinct years.
+    Years,
+    /// Photos that they share with people who have a name.
+    Company,
+}
+
+/// A person without a name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stranger {
+    /// Their number.
+    pub number: FacesetNumber,
+    /// Faces, those of merged numbers included.
+    pub faces: usize,
+    /// Distinct photos.
+    pub photos: usize,
+    /// Median short edge in pixels of the faces in the cache; 0 without any.
+    pub median_px: f32,
+    /// Years of the photos, sorted; those without a date have none.
+    pub years: Vec<i32>,
+    /// People with a name on the same photos, and on how many; most first.
+    pub with: Vec<(String, usize)>,
+    /// Photos that show somebody with a name, too.
+    pub shared_photos: usize,
+}
+
+impl Stranger {
+    fn weight(&self, by: Rank) -> [u64; 5] {
+        let count = self.photos as u64;
+        let size = (self.median_px.max(0.0) * 10.0) as u64;
+        let years = self.years.len() as u64;
+        let company = self.shared_photos as u64;
+        let first = match by {
+            Rank::Count => count,
+            Rank::Size => size,
+            Rank::Years => years,
+            Rank::Company => company,
+        };
+        [first, count, size, years, company]
+    }
+
+    /// For people.
+    pub fn line(&self) -> String {
+        let years = match (self.years.first(), self.years.last()) {
+            (Some(a), Some(b)) if a == b => format!("{a}"),
+            (Some(a), Some(b)) => format!("{a}-{b} ({} years)", self.years.len()),
+            _ => "no dates".to_owned(),
+        };
+        let with: Vec<String> = self
+            .with
+            .iter()
+            .take(3)
+            .map(|(name, n)| format!("{name} {n}x"))
+            .collect();
+        let with = if with.is_empty() {
+            "with nobody named".to_owned()
+        } else {
+            format!("with {}", with.join(", "))
+        };
+        format!(
+            "{}  {} photos, {} faces of {:.0} px, {years}, {with}",
+            self.number.folder_name(),
+            self.photos,
+            self.faces,
+            self.median_px
+        )
+    }
+}
+
+/// Everybody who has no name and is neither hidden, merged nor forgotten, the
+/// weightiest first; equals by number. Numbers without a face are nobody yet.
+///
+/// Sizes and years come from the cache, faces it lacks count without them.
+pub fn rank(registry: &Registry, cache: Option<&Cache>, by: Rank) -> Vec<Stranger> {
+    let mut named: BTreeMap<ContentHash, BTreeSet<FacesetNumber>> = BTreeMap::new();
+    for identity in registry.identities() {
+        let root = registry.root(identity.number);
+        if registry.name_of(root).is_some() {
+            for face in identity.faces.iter() {
+                named.entry(face.sha256).or_default().insert(root);
+            }
+        }
+    }
+    let mut strangers: Vec<Stranger> = registry
+        .identities()
+        .filter(|i| matches!(i.state, State::Active | State::Thin))
+        .filter(|i| registry.name_of(i.number).is_none())
+        .filter_map(|i| one(registry, i.number, cache, &named))
+        .collect();
+    strangers.sort_by(|a, b| {
+        b.weight(by)
+            .cmp(&a.weight(by))
+            .then(a.number.cmp(&b.number))
+    });
+    strangers
+}
+
+fn one(
+    registry: &Registry,
+    number: FacesetNumber,
+    cache: Option<&Cache>,
+    named: &BTreeMap<ContentHash, BTreeSet<FacesetNumber>>,
+) -> Option<Stranger> {
+    let faces = registry.faces_of(number);
+    let photos: BTreeSet<ContentHash> = faces.iter().map(|f| f.sha256).collect();
+    if photos.is_empty() {
+        return None;
+    }
+    let mut sizes = Vec::new();
+    let mut years = BTreeSet::new();
+    for key in faces.iter() {
+        if let Some((file, at)) = cache.and_then(|c| c.face(key)) {
+            sizes.push(file.faces()[at].face_short);
+            years.extend(file.taken.get(..4).and_then(|y| y.parse::<i32>().ok()));
+        }
+    }
+    sizes.sort_by(f32::total_cmp);
+    let mut with: BTreeMap<FacesetNumber, usize> = BTreeMap::new();
+    let mut shared_photos = 0;
+    for photo in &photos {
+        let others = named.get(photo);
+        shared_photos += usize::from(others.is_some());
+        for who in others.into_iter().flatten() {
+            *with.entry(*who).or_default() += 1;
+        }
+    }
+    let mut with: Vec<(FacesetNumber, usize)> = with.into_iter().collect();
+    with.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    Some(Stranger {
+        number,
+        faces: faces.len(),
+        photos: photos.len(),
+        median_px: sizes.get(sizes.len() / 2).copied().unwrap_or(0.0),
+        years: years.into_iter().collect(),
+        with: with
+            .into_iter()
+            .map(|(n, count)| (registry.name_of(n).unwrap_or_default().to_owned(), count))
+            .collect(),
+        shared_photos,
+    })
+}
