@@ -43,7 +43,19 @@ pub(crate) fn sort(
 
 /// Tells the tests of face-fix's page that there is no browser and none can be had.
 /// Only this program sets it; without it they fail, so that nobody misses them.
-const NO_BROWSER: &str = "FACE_SETS_NO_BROWSER";
+pub(crate) const NO_BROWSER: &str = "FACE_SETS_NO_BROWSER";
+
+/// Builds programs as tests do, for this system.
+pub(crate) fn build(home: &Home, packages: &[&str]) -> anyhow::Result<()> {
+    let mut command = cargo(home);
+    command.arg("build");
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    let status = command.status().context("cannot run cargo")?;
+    ensure!(status.success(), "building {} failed", packages.join(", "));
+    Ok(())
+}
 
 /// Runs every test, or those of the packages that `extra` names. A failed test
 /// does not keep the others from running. `no_browser` says why there is none; the
@@ -68,7 +80,7 @@ pub(crate) fn test(
 }
 
 /// Whether the arguments, up to those for the tests themselves, choose packages.
-fn names_packages(extra: &[String]) -> bool {
+pub(crate) fn names_packages(extra: &[String]) -> bool {
     extra
         .iter()
         .take_while(|a| *a != "--")
@@ -148,7 +160,7 @@ fn cargo(home: &Home) -> Command {
 }
 
 /// Where cargo builds, whatever set it: variable, configuration or default.
-fn target_folder(home: &Home) -> anyhow::Result<PathBuf> {
+pub(crate) fn target_folder(home: &Home) -> anyhow::Result<PathBuf> {
     let output = cargo(home)
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .stderr(Stdio::inherit())

@@ -22,6 +22,7 @@ mod runtime;
 mod samples;
 mod setup;
 mod step;
+mod windows;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +62,13 @@ enum Task {
     Openvino,
     /// Set up and run every test
     Test {
+        /// Further arguments of `cargo test`
+        #[arg(last = true)]
+        extra: Vec<String>,
+    },
+    /// Build for Windows and run the tests under Wine (Debian, as root); skipped,
+    /// and said so, where a package can't be had
+    Windows {
         /// Further arguments of `cargo test`
         #[arg(last = true)]
         extra: Vec<String>,
@@ -113,6 +121,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             setup::bring(&home, &setup::FOR_TESTS)?;
             cargo::test(&home, &extra, setup::browser(&home).as_deref())
         }
+        Task::Windows { extra } => Ok(windows::stage(&home, &extra).code()),
         Task::Ci => cargo::ci(&home),
     }
 }

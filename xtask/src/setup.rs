@@ -66,15 +66,15 @@ impl Step {
             Self::Runtime => {
                 let choices = runtime::choices(home);
                 // Either package's library will do.
-                for (_, wanted) in &choices {
-                    if digest::matches(&wanted.path, &wanted.sha256)? {
+                for (_, files) in &choices {
+                    if step::state(files)? == State::Ready {
                         return Ok(State::Ready);
                     }
                 }
-                let Some((_, wanted)) = choices.first() else {
+                let Some((_, files)) = choices.first() else {
                     return Ok(State::Missing(no_library_for_this_system(home)));
                 };
-                step::state(std::slice::from_ref(wanted))
+                step::state(files)
             }
             Self::Models => step::state(&free_pack(home)?),
             Self::Samples => samples::state(home),
@@ -87,10 +87,10 @@ impl Step {
         match self {
             Self::Runtime => {
                 let choices = runtime::choices(home);
-                let Some((package, wanted)) = runtime::preferred(&choices) else {
+                let Some((package, files)) = runtime::preferred(&choices) else {
                     bail!(no_library_for_this_system(home));
                 };
-                fetch(home, package, std::slice::from_ref(wanted))
+                fetch(home, package, files)
             }
             Self::Models => fetch(home, &FREE_PACK_SOURCE, &free_pack(home)?),
             Self::Samples => samples::bring(home),

@@ -8,6 +8,7 @@ use common::{content, content_at, enrichment, meta, photo, written};
 use faceset_cache::{Cache, CacheError, CacheWriter, Compaction, journal_path, load, peek};
 use faceset_core::FileStatus;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 struct Place {
     _dir: tempfile::TempDir,
@@ -255,10 +256,13 @@ fn readers_see_a_prefix_while_a_writer_flushes_and_compacts() {
     let mut writer = open(&at.path);
     writer.put(photo(0)).unwrap();
     writer.flush().unwrap();
+    let writing = AtomicBool::new(true);
     std::thread::scope(|scope| {
+        // A writer that panics ends the reader too.
+        let _ends_the_reader = OnDrop(&writing);
         let reader = scope.spawn(|| {
             let (mut n_before, mut n_loads) = (1, 0);
-            while n_before < N {
+            while n_before < N && writing.load(Ordering::Relaxed) {
                 let cache = match load(&at.path) {
                     Ok((cache, _)) => cache,
                     // Said so and asked to try again; this writer never rests.
@@ -283,4 +287,12 @@ fn readers_see_a_prefix_while_a_writer_flushes_and_compacts() {
         }
         assert!(reader.join().unwrap() > 3);
     });
+}
+
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }

@@ -11,7 +11,7 @@ use faceset_cache::{Cache, FaceRow};
 use faceset_cluster::Vectors;
 use faceset_core::manifest::{MANIFEST_VERSION, RefineManifest};
 use faceset_core::{CosineDistance, FacesetNumber, canonical_faceset_number, hash_bytes};
-use faceset_export::{ExportOptions, ExportPlan, ExportReport, Marker, NoBounds, count_reasons};
+use faceset_export::{ExportOptions, ExportPlan, ExportReport, Marker, count_reasons};
 use faceset_fs::to_json_bytes;
 use faceset_identity::{Registry, numbers_on_disk};
 use faceset_quality::Gates;

@@ -151,6 +151,7 @@ pub fn plan(
             refused: Vec::new(),
             candidates: None,
             candidates_dropped: Vec::new(),
+            retired: Vec::new(),
             notes: Vec::new(),
         },
         folders: Vec::new(),

@@ -287,7 +287,15 @@ fn place(source: &Path, target: &Path, mode: LinkMode) -> Result<Placed, PlaceEr
                 return Ok(Placed::CopiedInstead);
             }
         }
-        LinkMode::Sym => symlink(source, target).map_err(broken)?,
+        LinkMode::Sym => match symlink(source, target) {
+            Ok(()) => {}
+            // Windows lets only administrators and developers make them.
+            Err(_) if cfg!(windows) => {
+                copy(source, &about, target)?;
+                return Ok(Placed::CopiedInstead);
+            }
+            Err(e) => return Err(broken(e)),
+        },
     }
     Ok(Placed::Written)
 }
@@ -295,15 +303,18 @@ fn place(source: &Path, target: &Path, mode: LinkMode) -> Result<Placed, PlaceEr
 /// A copy carries the source's size and time, so that a second run need not
 /// read either.
 fn is_in_place(source: &Path, about: &fs::Metadata, target: &Path, mode: LinkMode) -> bool {
+    let is_copy = || {
+        target.symlink_metadata().is_ok_and(|t| {
+            t.is_file()
+                && t.len() == about.len()
+                && same_time(t.modified().ok(), about.modified().ok())
+        })
+    };
     match mode {
-        LinkMode::Sym => fs::read_link(target).is_ok_and(|to| to == source),
-        LinkMode::Copy | LinkMode::Hard | LinkMode::None => {
-            target.symlink_metadata().is_ok_and(|t| {
-                t.is_file()
-                    && t.len() == about.len()
-                    && same_time(t.modified().ok(), about.modified().ok())
-            })
+        LinkMode::Sym => {
+            fs::read_link(target).is_ok_and(|to| to == source) || (cfg!(windows) && is_copy())
         }
+        LinkMode::Copy | LinkMode::Hard | LinkMode::None => is_copy(),
     }
 }
 
@@ -389,7 +400,7 @@ mod tests {
                             .strip_prefix(root)
                             .unwrap()
                             .to_string_lossy()
-                            .into_owned(),
+                            .replace('\\', "/"),
                     );
                 }
             }
