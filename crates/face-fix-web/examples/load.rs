@@ -142,7 +142,7 @@ async fn main() {
         if coming.is_empty() {
             let answer = page.next(&queue, &after, 6).await;
             after = answer["after"].clone();
-            coming = answer["photos"].as_array().unwrap().clone();
+            coming.clone_from(answer["photos"].as_array().unwrap());
         }
         let photo = coming.remove(0);
         let face = &photo["faces"][0]["id"];
@@ -174,7 +174,7 @@ async fn fake(n_photos: usize) -> (Fake, String, String, String) {
             1_577_836_800_000_000 + n as i64 * 3_600_000_000,
         );
         library.update_asset(asset, |asset| {
-            asset.preview = Some(Content::Noise(PREVIEW_BYTES))
+            asset.preview = Some(Content::Noise(PREVIEW_BYTES));
         });
         library.add_face(asset, Some(wrong), [100, 100, 400, 420], (2160, 1440));
     }

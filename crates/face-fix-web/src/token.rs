@@ -66,7 +66,7 @@ mod tests {
             b"Bearer ",
             &last_wrong,
             &header.as_bytes()[..70],
-            header[7..].as_bytes(),
+            &header.as_bytes()[7..],
             &[header.as_bytes(), b" "].concat(),
         ];
         for wrong in wrong {

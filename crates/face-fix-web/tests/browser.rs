@@ -210,7 +210,7 @@ async fn undo_works_across_a_restart_and_the_old_page_is_refused() {
     tab.shot("gone").await;
 
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-    let server = Server::on(listener, world.engine(Mode::default()).await, 99, options()).await;
+    let server = Server::on(listener, world.engine(Mode::default()).await, 99, options());
     // The page of the earlier run has the earlier token.
     tab.press("r").await;
     tab.until_text("#banner", "belongs to an earlier run").await;

@@ -307,7 +307,10 @@ mod tests {
         }
     }
 
-    fn person(name: &str, looks: &[([f32; 2], Option<(i32, i32)>)]) -> Person {
+    /// A centroid, and the years it stands for.
+    type DatedLook = ([f32; 2], Option<(i32, i32)>);
+
+    fn person(name: &str, looks: &[DatedLook]) -> Person {
         Person {
             name: name.to_owned(),
             number: None,

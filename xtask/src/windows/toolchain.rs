@@ -70,7 +70,7 @@ impl Toolchain {
             })?;
         let folder = home.root.join("windows").join(version);
         let toolchain = Self { folder };
-        toolchain.install_c_compiler_and_wine()?;
+        Self::install_c_compiler_and_wine()?;
         if !toolchain.is_ready() {
             toolchain.unpack()?;
             toolchain.build_library().map_err(Lack::Broken)?;
@@ -109,7 +109,7 @@ impl Toolchain {
         self.folder.join(program)
     }
 
-    fn install_c_compiler_and_wine(&self) -> Result<(), Lack> {
+    fn install_c_compiler_and_wine() -> Result<(), Lack> {
         if on_path(C_COMPILER) && on_path(CPP_COMPILER) && Path::new(WINE).is_file() {
             return Ok(());
         }

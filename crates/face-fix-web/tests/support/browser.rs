@@ -21,7 +21,7 @@ const PROGRAMS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// Longest wait for something to appear. Nothing here takes seconds but a machine
 /// under load; no test passes or fails by how long it took within this.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The browser's program.
 ///

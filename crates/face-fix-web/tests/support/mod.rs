@@ -122,15 +122,10 @@ pub(crate) fn options() -> AppOptions {
 impl Server {
     pub(crate) async fn start(engine: Engine, run: u8, options: AppOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::on(listener, engine, run, options).await
+        Self::on(listener, engine, run, options)
     }
 
-    pub(crate) async fn on(
-        listener: TcpListener,
-        engine: Engine,
-        run: u8,
-        options: AppOptions,
-    ) -> Self {
+    pub(crate) fn on(listener: TcpListener, engine: Engine, run: u8, options: AppOptions) -> Self {
         let address = listener.local_addr().unwrap();
         let names = Names::new(address, &[]);
         let token = SessionToken::new([run; face_fix_web::TOKEN_BYTES]);

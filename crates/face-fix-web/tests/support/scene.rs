@@ -152,6 +152,6 @@ impl Scene {
 /// Mia is at 0, Lea at 1, Tom at 3.
 pub(crate) fn set_angle(library: &mut Library, face: Uuid, radians: f32) {
     library.update_face(face, |face| {
-        face.embedding = Some(vec![radians.cos(), radians.sin()])
+        face.embedding = Some(vec![radians.cos(), radians.sin()]);
     });
 }
