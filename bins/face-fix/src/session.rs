@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use face_fix::{Engine, Journal, Mode, OwnFaces, PersonRef, Start, Transaction, link_by_reading};
-use faceset_cli::Context;
+use faceset_cli::{Context, Exit, Failure};
 use immich_client::{ApiKey, BaseUrl, Client, ClientOptions, ErrorKind, RetryPolicy};
 use jiff::Timestamp;
 
@@ -63,10 +63,21 @@ impl SessionArgs {
     }
 
     fn client_with(&self, options: ClientOptions) -> anyhow::Result<Client> {
-        let url = self.immich_url.as_deref();
-        let url = url.context("no server is given: use --immich-url or IMMICH_URL")?;
-        let key = self.api_key.as_deref();
-        let key = key.context("no key is given: use --api-key or IMMICH_API_KEY")?;
+        let (Some(url), Some(key)) = (self.immich_url.as_deref(), self.api_key.as_deref()) else {
+            let missing = match (&self.immich_url, &self.api_key) {
+                (Some(_), _) => "no key is given",
+                (None, Some(_)) => "no server is given",
+                (None, None) => "neither server nor key is given",
+            };
+            return Err(Failure {
+                exit: Exit::Usage,
+                message: format!(
+                    "{missing}: use --immich-url or IMMICH_URL for the server's address, and \
+                     --api-key or IMMICH_API_KEY for a key of yours"
+                ),
+            }
+            .into());
+        };
         let base = BaseUrl::parse(url).map_err(for_people)?;
         let key = ApiKey::new(key).map_err(for_people)?;
         Client::new(base, key, options).map_err(for_people)

@@ -252,14 +252,17 @@ pub fn apply(
         let link = plan
             .link
             .unwrap_or_else(|| materialize::mode_of(dir, is_ours));
-        report.set_photos = materialize::apply(&plan.set_tree, dir, link, is_ours, ctx)?;
+        // Manifests first: a run that is killed here has decided, and the next one
+        // only places what is missing. A folder without its entry in the manifest
+        // would count as somebody's, and its person would get another number.
         write_json(&dir.join(refine::MANIFEST), manifest)?;
+        report.set_photos = materialize::apply(&plan.set_tree, dir, link, is_ours, ctx)?;
     }
     let is_ours = cluster::is_ours;
     let link = plan
         .link
         .unwrap_or_else(|| materialize::mode_of(&sources.raw, is_ours));
-    report.photos = materialize::apply(&plan.tree, &sources.raw, link, is_ours, ctx)?;
     write_json(&sources.raw.join(cluster::MANIFEST), &plan.raw)?;
+    report.photos = materialize::apply(&plan.tree, &sources.raw, link, is_ours, ctx)?;
     Ok(report)
 }
