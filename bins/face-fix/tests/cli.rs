@@ -242,7 +242,7 @@ async fn what_is_missing_is_said_with_its_exit_code() {
     let world = World::new().await;
     let mut command = world.command(&["check"]);
     let output = command.env_remove("IMMICH_API_KEY").output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(64));
     assert!(
         String::from_utf8_lossy(&output.stderr).contains("IMMICH_API_KEY"),
         "{output:?}"

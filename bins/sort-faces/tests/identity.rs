@@ -48,7 +48,10 @@ fn kill_after(mut command: Command, us: u64) -> bool {
     let output = child.wait_with_output().unwrap();
     if let Some(status) = ended {
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(status.success(), "a resumed run ended with {status}: {said}");
+        assert!(
+            status.success(),
+            "a resumed run ended with {status}: {said}"
+        );
     }
     ended.is_none()
 }
