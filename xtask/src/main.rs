@@ -10,6 +10,7 @@
     reason = "a task runner tells the person in front of it what it does"
 )]
 
+mod apt;
 mod archive;
 mod browser;
 mod cargo;

@@ -13,6 +13,7 @@ use std::process::Command;
 use anyhow::Context as _;
 
 use super::Lack;
+use crate::apt::{self, on_path};
 use crate::clients::run_quietly;
 use crate::home::Home;
 
@@ -58,7 +59,7 @@ impl Toolchain {
             ));
         }
         // A stale list of packages names versions that are gone.
-        let updated = run_quietly(Command::new("apt-get").args(["update", "-qq"]));
+        let updated = apt::update();
         let version = candidate(COMPILER_PACKAGES[0])
             .map_err(Lack::Broken)?
             .ok_or_else(|| {
@@ -114,13 +115,7 @@ impl Toolchain {
             return Ok(());
         }
         println!("  installing {} by apt", INSTALLED_PACKAGES.join(", "));
-        run_quietly(
-            Command::new("apt-get")
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .args(["install", "-y", "-qq", "--no-install-recommends"])
-                .args(INSTALLED_PACKAGES),
-        )
-        .map_err(|error| {
+        apt::install(&INSTALLED_PACKAGES).map_err(|error| {
             Lack::Unavailable(format!(
                 "cannot install {} (by hand: `apt-get install {}` as root): {error:#}",
                 INSTALLED_PACKAGES.join(", "),
@@ -276,13 +271,6 @@ fn installs_in(simulation: &str) -> Vec<String> {
         .filter_map(|rest| rest.split_whitespace().next())
         .map(str::to_owned)
         .collect()
-}
-
-/// Whether a program of that name can be started.
-fn on_path(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-    })
 }
 
 #[cfg(test)]
