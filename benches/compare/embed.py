@@ -39,35 +39,9 @@ import subprocess
 import sys
 import time
 
-PACKAGES = ["insightface==2.1", "onnxruntime==1.31.1", "opencv-python-headless==4.11.0.86", "onnx"]
+import packs
 
-PACK = """format = 1
-name = "bench"
-title = "bench"
-licence = "as the files"
-source = "given by hand"
-[detector]
-file = "{scrfd}"
-kind = "scrfd"
-width = 640
-height = 640
-color = "rgb"
-mean = 127.5
-std = 128.0
-score_threshold = 0.5
-nms_threshold = 0.4
-[recognizer]
-file = "{recognizer}"
-size = 112
-color = "bgr"
-mean = 127.0
-std = 128.0
-dim = 512
-repair = ["zero-tiny-weights", "split-prelu"]
-[thresholds]
-cluster = 0.55
-match = 0.45
-"""
+PACKAGES = ["insightface==2.1", "onnxruntime==1.31.1", "opencv-python-headless==4.11.0.86", "onnx"]
 
 
 def make_photos(args):
@@ -323,9 +297,7 @@ def main():
         if not os.path.exists(link):
             os.symlink(os.path.abspath(path), link)
     pack = os.path.join(args.work, "bench.toml")
-    with open(pack, "w", encoding="utf-8") as file:
-        file.write(PACK.format(scrfd=os.path.basename(args.scrfd),
-                               recognizer=os.path.basename(args.recognizer)))
+    packs.write(pack, "bench", args.scrfd, args.recognizer, ["zero-tiny-weights", "split-prelu"])
     fixed = repaired(args.recognizer, args.work)
     ours = [args.ours, "--library", args.library, "--pack", pack, "--models", models]
     theirs = lambda recognizer, threads: [

@@ -32,33 +32,7 @@ import onnxruntime
 from insightface.model_zoo.scrfd import SCRFD
 from insightface.utils import face_align
 
-PACK = """format = 1
-name = "parity"
-title = "parity"
-licence = "as the files"
-source = "given by hand"
-[detector]
-file = "{scrfd}"
-kind = "scrfd"
-width = 640
-height = 640
-color = "rgb"
-mean = 127.5
-std = 128.0
-score_threshold = 0.5
-nms_threshold = 0.4
-[recognizer]
-file = "{recognizer}"
-size = 112
-color = "bgr"
-mean = 127.0
-std = 128.0
-dim = 512
-repair = ["zero-tiny-weights"]
-[thresholds]
-cluster = 0.55
-match = 0.45
-"""
+import packs
 
 
 def session(path):
@@ -98,8 +72,7 @@ def ours(binary, folder, scrfd, recognizer):
         for model in (scrfd, recognizer):
             os.symlink(os.path.abspath(model), os.path.join(models, os.path.basename(model)))
         pack = os.path.join(temp, "parity.toml")
-        with open(pack, "w", encoding="utf-8") as file:
-            file.write(PACK.format(scrfd=os.path.basename(scrfd), recognizer=os.path.basename(recognizer)))
+        packs.write(pack, "parity", scrfd, recognizer, ["zero-tiny-weights"])
         cache = os.path.join(temp, "cache.npz")
         subprocess.run(
             [binary, "embed", folder, cache, "--pack", pack, "--model-root", models, "--no-log", "-q"],

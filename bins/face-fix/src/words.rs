@@ -7,11 +7,7 @@ use face_fix::{
     PersonRemoved, Restored, Settled, Start, Status, UndoReport,
 };
 use faceset_cli::Exit;
-
-/// `1 face`, `2 faces`.
-pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
-}
+pub(crate) use faceset_cli::count;
 
 /// What the key lacks and what was finished, one line each; empty when all is well.
 pub(crate) fn start(start: &Start) -> String {

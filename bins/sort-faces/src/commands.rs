@@ -18,6 +18,7 @@ pub(crate) mod search;
 pub(crate) mod sort;
 pub(crate) mod why;
 
+pub(crate) use faceset_cli::count;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -35,9 +36,4 @@ pub(crate) fn json(command: &str, report: &impl Serialize) -> Value {
         }
     }
     Value::Object(object)
-}
-
-/// `1 face`, `2 faces`.
-pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
 }

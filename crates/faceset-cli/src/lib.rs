@@ -10,8 +10,10 @@ mod home;
 mod log;
 mod progress;
 mod run;
+mod words;
 
 pub use args::{ColorChoice, GlobalArgs, ProgressChoice};
 pub use exit::{EXIT_CODES_HELP, Exit, Failure};
 pub use home::{Home, dot_faceset_candidates};
 pub use run::{Context, Report, run};
+pub use words::count;

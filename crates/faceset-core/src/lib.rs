@@ -24,4 +24,6 @@ pub use hash::{ContentHash, hash_bytes};
 pub use measure::{CosineDistance, Score};
 pub use number::{FacesetNumber, canonical_faceset_number};
 pub use progress::{CancelToken, NoProgress, Progress};
-pub use record::{Enrichment, FaceKey, FaceRecord, FileEntry, FileStatus, SourcePath};
+pub use record::{
+    Enrichment, FaceKey, FaceRecord, FileEntry, FileStatus, SourcePath, capture_year,
+};

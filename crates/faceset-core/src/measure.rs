@@ -36,6 +36,16 @@ impl CosineDistance {
         }
     }
 
+    /// Distance of two unit vectors, summed in f64 from the first value to the
+    /// last.
+    pub fn of_units<'a, 'b>(
+        a: impl IntoIterator<Item = &'a f32>,
+        b: impl IntoIterator<Item = &'b f32>,
+    ) -> Self {
+        let products = a.into_iter().zip(b);
+        Self::from_similarity(products.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum())
+    }
+
     /// For named constants; panics when out of range, which a test would show.
     pub const fn constant(value: f64) -> Self {
         assert!(value >= 0.0 && value <= 2.0, "a cosine distance is 0 to 2");
@@ -179,6 +189,14 @@ mod tests {
         assert!("0.55".parse::<CosineDistance>().is_ok());
         assert!("nan".parse::<CosineDistance>().is_err());
         assert!("abc".parse::<CosineDistance>().is_err());
+    }
+
+    #[test]
+    fn the_distance_of_units_is_one_less_their_cosine() {
+        let distance = |b: [f32; 2]| CosineDistance::of_units(&[0.6, 0.8], &b).get();
+        assert!(distance([0.6, 0.8]).abs() < 1e-7);
+        assert!((distance([0.8, -0.6]) - 1.0).abs() < 1e-7);
+        assert!((distance([1.0, 0.0]) - 0.4).abs() < 1e-7);
     }
 
     #[test]

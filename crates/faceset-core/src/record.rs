@@ -157,6 +157,11 @@ impl FileEntry {
     }
 }
 
+/// The year of a [`FileEntry::taken`]; `None` when that is empty or no date.
+pub fn capture_year(taken: &str) -> Option<i32> {
+    taken.get(..4)?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

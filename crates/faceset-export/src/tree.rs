@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use faceset_core::manifest::{DroppedFace, Reserved, SwapSet};
 use faceset_core::{ContentHash, canonical_faceset_number, hash_bytes};
-use faceset_fs::{DirLock, quarantine, to_json_bytes, write_atomic};
+use faceset_fs::{DirLock, folder_names, quarantine, to_json_bytes, write_atomic};
 use serde_json::{Map, Value, json};
 
 use crate::ExportError;
@@ -81,7 +81,7 @@ impl Tree {
     }
 
     fn recover(&mut self) -> Result<(), ExportError> {
-        for name in folders(&self.out)? {
+        for name in folder_names(&self.out)? {
             let path = self.out.join(&name);
             if name.starts_with(PARTIAL) {
                 discard(&path)?;
@@ -114,7 +114,7 @@ impl Tree {
 
     /// Names of the active set folders on disk.
     pub fn on_disk(&self) -> Result<BTreeSet<String>, ExportError> {
-        Ok(canonical(folders(&self.out)?))
+        Ok(canonical(folder_names(&self.out)?))
     }
 
     /// The manifest of an active set, when its folder holds one.
@@ -302,30 +302,13 @@ fn canonical(names: impl IntoIterator<Item = String>) -> BTreeSet<String> {
         .collect()
 }
 
-/// Names of the folders below one, sorted; none when it isn't there.
-fn folders(dir: &Path) -> Result<Vec<String>, ExportError> {
-    let entries = match std::fs::read_dir(dir) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(ExportError::io("list", dir))?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(ExportError::io("list", dir))?;
-        if entry.path().is_dir() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
 /// The last of `name`, `name-2`, `name-3` ... that was moved into a bin.
 fn newest(bin: &Path, name: &str) -> Result<Option<PathBuf>, ExportError> {
     let copy = |folder: &String| match folder.strip_prefix(name)? {
         "" => Some(1),
         suffix => suffix.strip_prefix('-')?.parse::<u32>().ok(),
     };
-    let found = folders(bin)?
+    let found = folder_names(bin)?
         .into_iter()
         .filter_map(|folder| Some((copy(&folder)?, folder)))
         .max();

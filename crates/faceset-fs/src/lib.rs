@@ -4,11 +4,13 @@
 //! Knows nothing of what the files mean.
 
 mod atomic;
+mod folders;
 mod json;
 mod lock;
 mod quarantine;
 
 pub use atomic::{AtomicFile, sync_folder_of, write_atomic};
+pub use folders::folder_names;
 pub use json::{read_json, to_json_bytes, write_json};
 pub use lock::{DirLock, LockFile};
 pub use quarantine::quarantine;

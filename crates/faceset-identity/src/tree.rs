@@ -1,10 +1,10 @@
 //! What a swap-ready folder itself tells: numbers in use, names people wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::ErrorKind;
 use std::path::Path;
 
 use faceset_core::{FacesetNumber, canonical_faceset_number};
+use faceset_fs::folder_names;
 
 use crate::error::IdentityError;
 use crate::identity::name_flaw;
@@ -113,21 +113,4 @@ pub fn write_name_file(
         faceset_fs::write_atomic(&path, text.as_bytes())?;
     }
     Ok(())
-}
-
-/// Names of the folders below one, sorted; none when it isn't there.
-fn folder_names(dir: &Path) -> Result<Vec<String>, IdentityError> {
-    let entries = match std::fs::read_dir(dir) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(IdentityError::io("list", dir))?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(IdentityError::io("list", dir))?;
-        if entry.path().is_dir() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
 }

@@ -17,7 +17,7 @@ use faceset_infer::{
     FREE_PACK, MIN_COSINE, Pack, Provider, Purpose, Runtime, Wanted, choose, find_library, probe,
 };
 use faceset_testkit::home;
-use support::{Reference, cosine, free_models};
+use support::{Reference, free_models, n_same_faces};
 
 #[test]
 fn openvino_finds_and_embeds_what_the_processor_does() {
@@ -59,26 +59,7 @@ fn openvino_finds_and_embeds_what_the_processor_does() {
         (there.provider(), here.provider()),
         (Provider::OpenVino, Provider::Cpu)
     );
-    let mut n_faces = 0;
-    for picture in &Reference::load().pictures {
-        let pixels = picture.pixels();
-        let (a, b) = (
-            here.analyze(&pixels).unwrap(),
-            there.analyze(&pixels).unwrap(),
-        );
-        assert_eq!(a.faces.len(), b.faces.len(), "{}", picture.file);
-        for (a, b) in a.faces.iter().zip(&b.faces) {
-            assert!(
-                a.bbox.iou(&b.bbox) >= 0.999,
-                "{}: {:?} {:?}",
-                picture.file,
-                a.bbox,
-                b.bbox
-            );
-            let same = cosine(&a.embedding, &b.embedding);
-            assert!(same >= MIN_COSINE, "{}: cosine {same}", picture.file);
-            n_faces += 1;
-        }
-    }
+    let pictures = Reference::load().pictures;
+    let n_faces = n_same_faces(&mut here, &mut there, &pictures, MIN_COSINE);
     assert!(n_faces >= 10, "{n_faces} faces were compared");
 }

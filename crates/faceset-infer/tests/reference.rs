@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of a test")]
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod support;
 
 use std::fs;

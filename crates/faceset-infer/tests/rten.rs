@@ -6,7 +6,7 @@
 mod support;
 
 use faceset_infer::{Analyzer, FREE_PACK, InferError, Pack, Provider, Purpose, Runtime};
-use support::{Reference, cosine, free_analyzer, free_models};
+use support::{Reference, free_analyzer, free_models, n_same_faces};
 
 #[test]
 fn without_a_library_the_same_faces_are_found_and_embedded() {
@@ -17,29 +17,10 @@ fn without_a_library_the_same_faces_are_found_and_embedded() {
     let mut there = Analyzer::new(&runtime, &pack, Purpose::Embed).unwrap();
     assert_eq!(there.provider(), Provider::Rten);
     let mut here = free_analyzer(Purpose::Embed);
-    let mut n_faces = 0;
     // One portrait and the picture with most faces: a whole run takes minutes
     // without optimisation.
-    for picture in Reference::load().pictures.iter().take(2) {
-        let pixels = picture.pixels();
-        let (a, b) = (
-            here.analyze(&pixels).unwrap(),
-            there.analyze(&pixels).unwrap(),
-        );
-        assert_eq!(a.faces.len(), b.faces.len(), "{}", picture.file);
-        for (a, b) in a.faces.iter().zip(&b.faces) {
-            assert!(
-                a.bbox.iou(&b.bbox) >= 0.999,
-                "{}: {:?} {:?}",
-                picture.file,
-                a.bbox,
-                b.bbox
-            );
-            let same = cosine(&a.embedding, &b.embedding);
-            assert!(same >= 0.9999, "{}: cosine {same}", picture.file);
-            n_faces += 1;
-        }
-    }
+    let pictures = &Reference::load().pictures[..2];
+    let n_faces = n_same_faces(&mut here, &mut there, pictures, 0.9999);
     assert!(n_faces >= 2, "{n_faces} faces were compared");
 }
 

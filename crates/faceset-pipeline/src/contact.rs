@@ -6,7 +6,7 @@ use std::path::Path;
 use faceset_cache::Cache;
 use faceset_cluster::{Vectors, centroid};
 use faceset_core::manifest::{RawManifest, RefineManifest, SwapReadyManifest};
-use faceset_core::{ContentHash, CosineDistance, FaceKey};
+use faceset_core::{ContentHash, CosineDistance, FaceKey, capture_year};
 use faceset_report::{
     CutLine, FaceFacts, Grouping, Inputs, Manifests, Neighbour, ReportOptions, ReportOutcome,
     RunSummary,
@@ -89,7 +89,7 @@ fn measure(
                 face_short_px: Some(face.face_short),
                 blur: Some(face.blur),
                 pose: face.enrichment.as_ref().and_then(|e| e.pose),
-                year: row.file.taken.get(..4).and_then(|y| y.parse().ok()),
+                year: capture_year(&row.file.taken).and_then(|y| y.try_into().ok()),
                 own_distance: None,
                 nearest: None,
             },
@@ -134,12 +134,7 @@ fn measure(
         fact.own_distance = own.map(|group| {
             let mean = centroids.row(group);
             let face = embeddings.row(*row as usize);
-            CosineDistance::from_similarity(
-                mean.iter()
-                    .zip(face)
-                    .map(|(a, b)| f64::from(*a) * f64::from(*b))
-                    .sum(),
-            )
+            CosineDistance::of_units(mean, face)
         });
     }
     Ok(facts)

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use faceset_cluster::{ClusterError, LinkageOptions, average_linkage};
-use faceset_core::{CancelToken, CivilDate, ContentHash, CosineDistance, NoProgress};
+use faceset_core::{CancelToken, CivilDate, ContentHash, CosineDistance, NoProgress, capture_year};
 use faceset_era::{ERA_THRESHOLD, YearCounts};
 use faceset_identity::Registry;
 
@@ -78,11 +78,7 @@ impl LooksBy {
 
 /// First and last year of capture times; `None` when nothing is dated.
 fn span<'a>(taken: impl Iterator<Item = &'a str>) -> Option<(i32, i32)> {
-    taken.map(year_of).collect::<YearCounts>().span()
-}
-
-fn year_of(taken: &str) -> Option<i32> {
-    taken.get(..4)?.parse().ok()
+    taken.map(capture_year).collect::<YearCounts>().span()
 }
 
 /// A face is compared with the looks nearest in time only: those whose years
@@ -106,7 +102,7 @@ impl Rules for NearestInTime {
         look: &Look,
         distance: CosineDistance,
     ) -> CosineDistance {
-        let Some(year) = year_of(face.taken) else {
+        let Some(year) = capture_year(face.taken) else {
             return distance;
         };
         let Some(own) = Self::gap(year, look) else {

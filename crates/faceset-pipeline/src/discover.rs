@@ -306,14 +306,7 @@ fn uncovered(
 ) -> Result<Vec<u32>, PipelineError> {
     let faces: Vec<Face<'_>> = chosen
         .iter()
-        .map(|row| {
-            let row = &rows[*row as usize];
-            Face {
-                key: row.key(),
-                embedding: &row.face.embedding,
-                taken: &row.file.taken,
-            }
-        })
+        .map(|row| Face::of(&rows[*row as usize]))
         .collect();
     let decisions = decide(
         &faces,

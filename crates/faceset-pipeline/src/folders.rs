@@ -366,14 +366,7 @@ fn route<'c>(
                 .collect(),
         })
         .collect();
-    let faces: Vec<Face<'_>> = mixed
-        .iter()
-        .map(|row| Face {
-            key: row.key(),
-            embedding: &row.face.embedding,
-            taken: &row.file.taken,
-        })
-        .collect();
+    let faces: Vec<Face<'_>> = mixed.iter().map(Face::of).collect();
     let decisions = decide(
         &faces,
         &people,

@@ -5,6 +5,7 @@
 //! beyond "the nearest within the threshold" (refusals, capture dates, two
 //! faces of one photo) plug in as [`Rules`]; pairs of rules are rules.
 
+use faceset_cache::FaceRow;
 use faceset_cluster::{ClusterError, Vectors, centroid};
 use faceset_core::{CosineDistance, FaceKey, FacesetNumber};
 use faceset_identity::Registry;
@@ -23,6 +24,17 @@ pub struct Face<'a> {
     pub embedding: &'a [f32],
     /// When the photo was taken: `YYYY-MM-DDTHH:MM:SS`, or empty.
     pub taken: &'a str,
+}
+
+impl<'a> Face<'a> {
+    /// A face of a cache.
+    pub fn of(row: &FaceRow<'a>) -> Self {
+        Self {
+            key: row.key(),
+            embedding: &row.face.embedding,
+            taken: &row.file.taken,
+        }
+    }
 }
 
 /// One direction in which a person is found, e.g. the mean of all their faces,

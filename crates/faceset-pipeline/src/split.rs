@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use faceset_cache::Cache;
 use faceset_cluster::{LinkageOptions, average_linkage};
-use faceset_core::{CosineDistance, FaceKey, FacesetNumber};
+use faceset_core::{CosineDistance, FaceKey, FacesetNumber, capture_year};
 use faceset_identity::Registry;
 use serde::Serialize;
 
@@ -100,19 +100,14 @@ pub fn propose(
     for (at, group) in groups.iter().enumerate() {
         let years: BTreeSet<i32> = group
             .iter()
-            .filter_map(|i| found[*i].2.get(..4)?.parse().ok())
+            .filter_map(|i| capture_year(found[*i].2))
             .collect();
         let own = centroid(group)?;
         let distance = main.as_ref().zip(own.as_ref()).map(|(a, b)| {
-            let dot: f64 = a
-                .iter()
-                .zip(b)
-                .map(|(x, y)| f64::from(*x) * f64::from(*y))
-                .sum();
             if at == 0 {
                 0.0
             } else {
-                CosineDistance::from_similarity(dot).get()
+                CosineDistance::of_units(a, b).get()
             }
         });
         result.push(SubGroup {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use faceset_cache::Cache;
-use faceset_core::{ContentHash, FacesetNumber};
+use faceset_core::{ContentHash, FacesetNumber, capture_year};
 use faceset_identity::{Registry, State};
 use serde::Serialize;
 
@@ -129,7 +129,7 @@ fn one(
     for key in faces.iter() {
         if let Some((file, at)) = cache.and_then(|c| c.face(key)) {
             sizes.push(file.faces()[at].face_short);
-            years.extend(file.taken.get(..4).and_then(|y| y.parse::<i32>().ok()));
+            years.extend(capture_year(&file.taken));
         }
     }
     sizes.sort_by(f32::total_cmp);

@@ -222,14 +222,7 @@ impl Groups {
             .rows()
             .into_iter()
             .enumerate()
-            .map(|(at, c)| {
-                let dot: f64 = c
-                    .iter()
-                    .zip(&row.face.embedding)
-                    .map(|(a, b)| f64::from(*a) * f64::from(*b))
-                    .sum();
-                (CosineDistance::from_similarity(dot), at)
-            })
+            .map(|(at, c)| (CosineDistance::of_units(c, &row.face.embedding), at))
             .collect();
         all.sort_unstable();
         let describe = |(distance, at): (CosineDistance, usize)| NearGroup {

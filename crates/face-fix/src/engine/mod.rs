@@ -179,6 +179,19 @@ enum Halt {
     Journal(Error),
 }
 
+impl Halt {
+    /// How a transaction stands that was halted at this decision.
+    ///
+    /// Errors when it was our own disk.
+    fn at(self, at_decision: usize) -> Result<Status, Error> {
+        match self {
+            Self::Stop(why) => Ok(Status::Stopped { at_decision, why }),
+            Self::Later(why) => Ok(Status::Waiting { why }),
+            Self::Journal(error) => Err(error),
+        }
+    }
+}
+
 impl From<Error> for Halt {
     fn from(error: Error) -> Self {
         Self::Journal(error)

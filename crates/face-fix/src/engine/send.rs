@@ -34,16 +34,8 @@ impl Inner {
                     decision: at,
                     how,
                 }])?,
-                Err(Halt::Journal(error)) => return Err(error),
-                Err(Halt::Later(why)) => {
-                    status = Status::Waiting { why };
-                    break;
-                }
-                Err(Halt::Stop(why)) => {
-                    status = Status::Stopped {
-                        at_decision: at,
-                        why,
-                    };
+                Err(halt) => {
+                    status = halt.at(at)?;
                     break;
                 }
             }
@@ -251,16 +243,8 @@ impl Inner {
         for (at, decision) in transaction.decisions.iter().enumerate() {
             decisions[at] = match self.rehearse_one(decision).await {
                 Ok(outcome) => outcome,
-                Err(Halt::Journal(error)) => return Err(error),
-                Err(Halt::Later(why)) => {
-                    status = Status::Waiting { why };
-                    break;
-                }
-                Err(Halt::Stop(why)) => {
-                    status = Status::Stopped {
-                        at_decision: at,
-                        why,
-                    };
+                Err(halt) => {
+                    status = halt.at(at)?;
                     break;
                 }
             };

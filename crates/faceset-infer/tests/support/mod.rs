@@ -95,6 +95,38 @@ pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f64 {
         .sum()
 }
 
+/// Asserts that two analyzers find the same faces on these pictures, with embeddings
+/// at least this near; returns the number of faces.
+pub(crate) fn n_same_faces(
+    here: &mut Analyzer,
+    there: &mut Analyzer,
+    pictures: &[ReferencePicture],
+    min_cosine: f64,
+) -> usize {
+    let mut n_faces = 0;
+    for picture in pictures {
+        let pixels = picture.pixels();
+        let (a, b) = (
+            here.analyze(&pixels).unwrap(),
+            there.analyze(&pixels).unwrap(),
+        );
+        assert_eq!(a.faces.len(), b.faces.len(), "{}", picture.file);
+        for (a, b) in a.faces.iter().zip(&b.faces) {
+            assert!(
+                a.bbox.iou(&b.bbox) >= 0.999,
+                "{}: {:?} {:?}",
+                picture.file,
+                a.bbox,
+                b.bbox
+            );
+            let same = cosine(&a.embedding, &b.embedding);
+            assert!(same >= min_cosine, "{}: cosine {same}", picture.file);
+            n_faces += 1;
+        }
+    }
+    n_faces
+}
+
 pub(crate) fn runtime() -> Runtime {
     let folder = home().join("runtime");
     let library = find_library(std::slice::from_ref(&folder))

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use faceset_cache::Cache;
 use faceset_core::manifest::check_version_upto;
-use faceset_core::{ContentHash, FileEntry, SourcePath};
+use faceset_core::{ContentHash, FileEntry, SourcePath, capture_year};
 use faceset_fs::{read_json, to_json_bytes, write_atomic};
 use faceset_media::{DateFlaw, capture_time, mtime_ns};
 use rayon::prelude::*;
@@ -257,7 +257,7 @@ impl YearReport {
         self.changed += usize::from(sha256.is_some_and(|h| h != entry.sha256));
         let nowhere = matches!(found, Found::Nowhere);
         self.from_record += usize::from(nowhere && taken.is_some());
-        let year = taken.and_then(|t| t.get(..4)?.parse::<i32>().ok());
+        let year = taken.and_then(capture_year);
         match (year, flaw) {
             (Some(year), _) if year > current_year => self.future += 1,
             (Some(year), _) if year < faceset_media::MIN_CAPTURE_YEAR => self.too_early += 1,

@@ -132,14 +132,7 @@ impl People {
             return Ok(());
         }
         let persons = self.compared(cache, registry, options.looks)?;
-        let faces: Vec<Face<'_>> = new
-            .iter()
-            .map(|row| Face {
-                key: row.key(),
-                embedding: &row.face.embedding,
-                taken: &row.file.taken,
-            })
-            .collect();
+        let faces: Vec<Face<'_>> = new.iter().map(|row| Face::of(row)).collect();
         ctx.progress
             .start("matching faces", Some(faces.len() as u64));
         let rules = (NegativeMemory(registry), rules);
