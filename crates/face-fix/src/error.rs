@@ -11,16 +11,6 @@ use crate::journal::TransactionId;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Reading or writing the journal failed.
-    #[error("{action} the journal {path}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The journal.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// The journal, or a plan, could not be locked, read or written.
     #[error(transparent)]
     File(#[from] FsError),
@@ -111,11 +101,7 @@ impl Error {
         action: &'static str,
         path: &std::path::Path,
     ) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        let failed = FsError::io(action, path);
+        move |source| Self::File(failed(source))
     }
 }

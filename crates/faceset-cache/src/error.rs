@@ -125,16 +125,6 @@ pub enum CacheError {
         /// What was looked for.
         what: String,
     },
-    /// Reading or writing failed.
-    #[error("{action} {path}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
     /// Locking or replacing failed.
     #[error(transparent)]
     Fs(#[from] faceset_fs::FsError),
@@ -151,11 +141,7 @@ impl CacheError {
         action: &'static str,
         path: &std::path::Path,
     ) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        let failed = faceset_fs::FsError::io(action, path);
+        move |source| Self::Fs(failed(source))
     }
 }

@@ -87,16 +87,6 @@ pub enum ExportError {
         /// What differs.
         what: String,
     },
-    /// Reading, writing or moving a file failed.
-    #[error("{action} {path}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which path.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
     /// A file of ours could not be read or written.
     #[error(transparent)]
     Fs(#[from] FsError),
@@ -107,11 +97,7 @@ impl ExportError {
         action: &'static str,
         path: &std::path::Path,
     ) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        let failed = faceset_fs::FsError::io(action, path);
+        move |source| Self::Fs(failed(source))
     }
 }

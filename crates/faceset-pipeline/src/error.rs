@@ -67,16 +67,6 @@ pub enum PipelineError {
         /// The first one.
         first: String,
     },
-    /// Reading or writing a file of the outputs failed.
-    #[error("{action} {path}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which path.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// The cache.
     #[error(transparent)]
     Cache(#[from] faceset_cache::CacheError),
@@ -111,12 +101,8 @@ impl PipelineError {
         action: &'static str,
         path: &std::path::Path,
     ) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        let failed = faceset_fs::FsError::io(action, path);
+        move |source| Self::Fs(failed(source))
     }
 
     /// True when the step stopped because it was asked to.

@@ -7,16 +7,6 @@ use crate::PathRefusal;
 /// An error with a whole file or root.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// Reading or writing failed.
-    #[error("{action} {path}")]
-    Io {
-        /// What was tried, e.g. `read`.
-        action: &'static str,
-        /// On which path.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// A file of ours through `faceset-fs`.
     #[error(transparent)]
     Fs(#[from] faceset_fs::FsError),
@@ -74,11 +64,7 @@ pub enum QueueError {
 
 impl QueueError {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        let failed = faceset_fs::FsError::io(action, path);
+        move |source| Self::Fs(failed(source))
     }
 }

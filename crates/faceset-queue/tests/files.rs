@@ -409,14 +409,14 @@ fn child_that_fills_its_disk() {
     rows.flush().unwrap();
     let whole = std::fs::read(&path).unwrap();
     let failed = (0..10_000).find_map(|n| rows.append(&item(&format!("{n}.jpg"), b"2")).err());
-    assert!(matches!(failed, Some(QueueError::Io { .. })), "{failed:?}");
+    assert!(matches!(failed, Some(QueueError::Fs(_))), "{failed:?}");
     assert_eq!(
         std::fs::read(&path).unwrap(),
         whole,
         "half a block was taken back"
     );
     // Still full: the rows wait, and the file stays whole.
-    assert!(matches!(rows.sync(), Err(QueueError::Io { .. })));
+    assert!(matches!(rows.sync(), Err(QueueError::Fs(_))));
     assert_eq!(std::fs::read(&path).unwrap(), whole);
     std::fs::write(path.with_extension("done"), "").unwrap();
 }

@@ -274,10 +274,6 @@ fn remove(path: &Path) -> Result<bool, ReportError> {
             Ok(true)
         }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(ReportError::Io {
-            action: "remove",
-            path: path.to_path_buf(),
-            source,
-        }),
+        Err(error) => Err(FsError::io("remove", path)(error).into()),
     }
 }

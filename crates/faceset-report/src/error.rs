@@ -27,16 +27,6 @@ pub enum ReportError {
         /// Why.
         source: askama::Error,
     },
-    /// A file could not be read or removed.
-    #[error("{action} {path}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which path.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
     /// A file of ours could not be written, locked or moved.
     #[error(transparent)]
     Fs(#[from] FsError),

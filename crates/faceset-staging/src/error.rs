@@ -71,16 +71,6 @@ pub enum StagingError {
     /// The cache to compare with.
     #[error(transparent)]
     Cache(#[from] faceset_cache::CacheError),
-    /// Reading or writing elsewhere.
-    #[error("{action} {path}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// The configuration of a chain.
     #[error("read the chain's configuration {path}: {what}")]
     Config {

@@ -276,7 +276,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::ReadOnly`], [`Error::Invalid`], [`Error::Waiting`] when an earlier one
-    /// still waits, [`Error::Io`].
+    /// still waits, [`Error::File`].
     pub async fn decide(&self, transaction: Transaction) -> Result<Outcome, Error> {
         transaction.check()?;
         if self.0.mode.read_only {
@@ -304,7 +304,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::CannotUndo`] for unknown and undone transactions, [`Error::ReadOnly`]
-    /// (also in dry runs), [`Error::Io`].
+    /// (also in dry runs), [`Error::File`].
     pub async fn undo(
         &self,
         id: TransactionId,
@@ -357,7 +357,7 @@ impl Engine {
     /// does.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`] (also in dry runs), [`Error::Io`].
+    /// [`Error::ReadOnly`] (also in dry runs), [`Error::File`].
     pub async fn resume(&self) -> Result<(Vec<Outcome>, Vec<UndoReport>), Error> {
         if self.0.mode.changes_nothing() {
             return Err(Error::ReadOnly);
@@ -368,7 +368,7 @@ impl Engine {
     /// Shows the reviewed photos of a pair again. Decisions, history and undo stay.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`] (also in dry runs), [`Error::Io`].
+    /// [`Error::ReadOnly`] (also in dry runs), [`Error::File`].
     pub async fn reset_review(
         &self,
         pair: Pair,

@@ -52,7 +52,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::TooNew`], [`Error::NotOurs`], [`Error::Damaged`] for damage before the
-    /// last line, [`Error::File`] when locked by another, [`Error::Io`].
+    /// last line, [`Error::File`] when locked by another or not to be read.
     pub fn open(path: &Path, holder: &str) -> Result<Self, Error> {
         let lock = LockFile::acquire(&lock_path(path), holder)?;
         let contents = read_file(path)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use faceset_fs::FsError;
 use faceset_queue::posix_to_windows;
 use serde::Deserialize;
 
@@ -102,14 +103,10 @@ impl ChainConfig {
     /// Reads a configuration. Relative paths in it are below its own folder.
     ///
     /// # Errors
-    /// [`StagingError::Config`] names what is wrong; [`StagingError::Io`] when it cannot be
+    /// [`StagingError::Config`] names what is wrong; [`StagingError::Fs`] when it cannot be
     /// read.
     pub fn read(path: &Path) -> Result<Self, StagingError> {
-        let text = std::fs::read_to_string(path).map_err(|source| StagingError::Io {
-            action: "read",
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path).map_err(FsError::io("read", path))?;
         let folder = std::path::absolute(path)
             .ok()
             .and_then(|path| path.parent().map(Path::to_path_buf))

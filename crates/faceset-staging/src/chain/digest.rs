@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use faceset_fs::FsError;
 use sha2::{Digest, Sha256};
 
 use crate::StagingError;
@@ -13,11 +14,7 @@ use crate::StagingError;
 /// A file counts by its bytes; a folder by the names, sizes and times of the files below
 /// it, because reading all of them would take as long as working on them.
 pub(crate) fn digest(path: &Path) -> Result<Option<String>, StagingError> {
-    let io = |source| StagingError::Io {
-        action: "read",
-        path: path.to_path_buf(),
-        source,
-    };
+    let io = |error| StagingError::Fs(FsError::io("read", path)(error));
     let found = match std::fs::metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

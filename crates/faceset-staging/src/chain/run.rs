@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use faceset_core::{CancelToken, Progress};
+use faceset_fs::FsError;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -158,7 +159,7 @@ fn run_step(
         // What a run that failed left: a file of ours under a name of ours.
         match std::fs::remove_file(new) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(io("remove the unfinished file", new)(error));
+                return Err(FsError::io("remove the unfinished file", new)(error).into());
             }
             _ => {}
         }
@@ -175,8 +176,8 @@ fn run_step(
         Ok(child) => child,
         Err(error) => return failed(format!("{} cannot be started: {error}", line[0])),
     };
-    let said =
-        follow(child, &step.name, progress, cancel).map_err(io("watch", Path::new(&line[0])))?;
+    let said = follow(child, &step.name, progress, cancel)
+        .map_err(FsError::io("watch", Path::new(&line[0])))?;
     match said.status.code() {
         Some(0) => {}
         Some(INTERRUPTED) => return Ok((StepEnd::Interrupted, None)),
@@ -195,7 +196,7 @@ fn run_step(
             return failed(format!("it succeeded but did not write {}", new.display()));
         }
         keep_one_before(old);
-        std::fs::rename(new, old).map_err(io("replace", old))?;
+        std::fs::rename(new, old).map_err(FsError::io("replace", old))?;
         faceset_fs::sync_folder_of(old);
     }
     if let Some(missing) = step.makes.iter().find(|made| !made.exists()) {
@@ -205,15 +206,6 @@ fn run_step(
         ));
     }
     Ok((StepEnd::Ran { seconds: 0.0 }, said.report))
-}
-
-fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StagingError {
-    let path = path.to_path_buf();
-    move |source| StagingError::Io {
-        action,
-        path,
-        source,
-    }
 }
 
 /// Keeps the file that is about to be replaced as `NAME.before`, where the file system can
