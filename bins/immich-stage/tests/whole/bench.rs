@@ -19,7 +19,7 @@ const T0: i64 = 1_577_836_800_000_000;
 /// Of so many sample pictures in turn: Anna's, one later, Bob's, nobody's.
 const TURN: usize = 6;
 /// Longest wait for something that a program does, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Everything.
 pub(crate) struct Bench {
@@ -67,7 +67,9 @@ impl Bench {
         let (_, picture) = first.expect("the samples show people");
         for owner in [anna, bob] {
             let id = add(&mut library, owner, &picture, pictures.len());
-            library.update_asset(id, |asset| asset.path = "/data/library/copy.jpg".to_owned());
+            library.update_asset(id, |asset| {
+                "/data/library/copy.jpg".clone_into(&mut asset.path)
+            });
         }
         // What is no picture, with a face that the server imagined; a small face; none.
         let notes = add(
@@ -244,15 +246,6 @@ exec '{worker}' "$1" "$(here "$2")" "$(here "$3")" --root 'bob={share}' --provid
         command
     }
 
-    /// Starts a program as the head of a group, so that what it starts can be killed too.
-    pub(crate) fn spawn(&self, mut command: Command) -> Running {
-        command
-            .process_group(0)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        Running(command.spawn().unwrap())
-    }
-
     /// Ids of the originals that were asked for since the log was cleared, each once.
     pub(crate) fn originals(&self) -> Vec<String> {
         let log = self.fake.log();
@@ -292,6 +285,15 @@ exec '{worker}' "$1" "$(here "$2")" "$(here "$3")" --root 'bob={share}' --provid
 pub(crate) struct Running(Child);
 
 impl Running {
+    /// Starts a program as the head of a group, so that what it starts can be killed too.
+    pub(crate) fn start(mut command: Command) -> Self {
+        command
+            .process_group(0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
     pub(crate) fn is_over(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
     }
@@ -421,7 +423,7 @@ fn add_bytes(library: &mut Library, owner: Uuid, name: &str, mime: &str, bytes: 
     let id = library.add_photo(owner, name, T0 - 60_000_000);
     library.update_asset(id, |asset| {
         asset.path = format!("/data/library/{name}");
-        asset.mime = mime.to_owned();
+        mime.clone_into(&mut asset.mime);
         asset.content = Content::Bytes(bytes.into());
     });
     id

@@ -10,7 +10,7 @@ mod bench;
 use std::collections::BTreeSet;
 use std::fs;
 
-use bench::{Bench, json, read_json, tree, until};
+use bench::{Bench, Running, json, read_json, tree, until};
 use faceset_queue::{QueueDir, StageStatus, latest_states};
 
 /// Sets need photos of this many moments of a person: the samples are few.
@@ -44,7 +44,7 @@ async fn from_a_server_to_sets_of_people_through_kills_and_a_second_library() {
     for n_accepted in [3, 9, 16] {
         let before = accepted(&bench, "anna");
         bench.fake.clear_log();
-        let mut child = bench.spawn(bench.stage("anna"));
+        let mut child = Running::start(bench.stage("anna"));
         until("some photos are staged", || {
             child.is_over() || accepted(&bench, "anna").len() >= n_accepted
         });
@@ -85,7 +85,7 @@ async fn from_a_server_to_sets_of_people_through_kills_and_a_second_library() {
         ("the export", "facesets_swap_ready/faceset_001"),
     ] {
         let seen = bench.path(seen);
-        let mut child = bench.spawn(bench.finalize("anna"));
+        let mut child = Running::start(bench.finalize("anna"));
         until(what, || child.is_over() || seen.exists());
         child.kill();
     }

@@ -396,7 +396,7 @@ mod tests {
             );
             parse(&text).map(|config| config.steps[0].line())
         };
-        let words = line(r#"windows_root = '\\wsl.localhost\Debian\home\a\faces'"#).unwrap();
+        let words = line(r"windows_root = '\\wsl.localhost\Debian\home\a\faces'").unwrap();
         let there = r"\\wsl.localhost\Debian\home\a\faces";
         assert_eq!(words[1], format!(r"{there}\work\immich\anna"));
         assert_eq!(
