@@ -68,7 +68,7 @@ impl Bench {
         for owner in [anna, bob] {
             let id = add(&mut library, owner, &picture, pictures.len());
             library.update_asset(id, |asset| {
-                "/data/library/copy.jpg".clone_into(&mut asset.path)
+                "/data/library/copy.jpg".clone_into(&mut asset.path);
             });
         }
         // What is no picture, with a face that the server imagined; a small face; none.
