@@ -10,8 +10,11 @@ the same fake server (crates/immich-fake/examples/serve.rs) with the same added 
     python benches/compare/staging.py --assets 54000 --latency-ms 20
 
 Needs requests. Prints items per second and peak memory of both; `--ours-only` leaves the
-peer out, `--v3` imitates a server that sends no faces with its listing, so that both have
-to ask for them photo by photo.
+peer out and `--peer-only` us, `--v3` imitates a server that sends no faces with its listing,
+so that both have to ask for them photo by photo. `--cache FILE` gives us a cache to compare
+with (`cargo run --release -p faceset-cache --example measure -- FOLDER FACES enriched write`
+makes one). There is no time limit: the peer takes about 5 minutes for 54,000 assets on a
+quiet machine. The load of the machine before and after is printed with the figures.
 """
 
 import argparse
@@ -111,6 +114,8 @@ def main():
     parser.add_argument("--staged-share", type=int, default=19, help="percent with a big face")
     parser.add_argument("--threads", type=int, default=8, help="of the peer")
     parser.add_argument("--ours-only", action="store_true")
+    parser.add_argument("--peer-only", action="store_true")
+    parser.add_argument("--cache", help="a cache for --cache of immich-stage")
     parser.add_argument("--v3", action="store_true")
     parser.add_argument("--serve", default=TARGET / "release/examples/serve")
     parser.add_argument("--stage", default=TARGET / "release/immich-stage")
@@ -136,11 +141,13 @@ def main():
     work = pathlib.Path(tempfile.mkdtemp(prefix="staging-bench-"))
     env = dict(os.environ, IMMICH_URL=hello["url"], IMMICH_API_KEY=hello["key"])
     rows = []
+    loads = [os.getloadavg()[0]]
     try:
         requests_so_far()
         stage = [args.stage, "--root", work / "ours", "--user", "anna",
                  "--no-log", "--progress", "never", "--json"]
-        for name in ("first run", "second run"):
+        stage += ["--cache", args.cache] if args.cache else []
+        for name in () if args.peer_only else ("first run", "second run"):
             out, seconds, cpu, peak = timed(stage, env)
             report = json.loads(out)
             staged = report["counts"].get("staged", 0)
@@ -158,6 +165,8 @@ def main():
         server.stdin.close()
         server.wait()
         shutil.rmtree(work)
+    loads.append(os.getloadavg()[0])
+    print(f"{os.cpu_count()} cores, load {loads[0]:.1f} before and {loads[1]:.1f} after")
     print("| client | assets | staged | s | assets/s | CPU s | peak MB | searches / faces / "
           "originals / twice | at once |")
     print("|---|---|---|---|---|---|---|---|---|")

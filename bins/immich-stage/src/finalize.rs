@@ -1,6 +1,6 @@
 //! The chain from the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use faceset_cli::{Context, Exit, Report};
@@ -51,8 +51,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
         ));
     }
     let holder = format!("immich-stage finalize, process {}", std::process::id());
-    let outcome =
-        run_chain(&config, context.progress(), &context.cancel, &holder).map_err(for_people)?;
+    let own = std::env::current_exe().ok();
+    let outcome = run_chain(
+        &config,
+        own.as_deref().and_then(Path::parent),
+        context.progress(),
+        &context.cancel,
+        &holder,
+    )
+    .map_err(for_people)?;
     let end = outcome.end;
     let report = ChainReport::gather(&config, outcome).map_err(for_people)?;
     Ok(Report {

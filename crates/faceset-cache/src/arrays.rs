@@ -20,6 +20,16 @@ use crate::{Cache, CacheError, CacheMeta, PackIdentity, SCHEMA};
 /// Longest embedding accepted; the longest of known face models is 512.
 const MAX_DIM: usize = 16_384;
 
+/// How much of a cache is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Everything.
+    All,
+    /// Which photos there are, their hashes and how many faces each has. Faces are
+    /// blank, sizes and times unknown.
+    Files,
+}
+
 /// The meta alone.
 pub(crate) fn peek_npz(npz: &mut Npz, path: &Path) -> Result<CacheMeta, CacheError> {
     let head = read_meta(npz, path)?;
@@ -30,11 +40,19 @@ pub(crate) fn peek_npz(npz: &mut Npz, path: &Path) -> Result<CacheMeta, CacheErr
     Ok(head.legacy_meta(dim))
 }
 
-/// Everything in the npz, and its schema.
-pub(crate) fn read_npz(npz: &mut Npz, path: &Path) -> Result<(Cache, u32), CacheError> {
+/// What the npz holds, to that depth, and its schema.
+pub(crate) fn read_npz(
+    npz: &mut Npz,
+    path: &Path,
+    depth: Depth,
+) -> Result<(Cache, u32), CacheError> {
     let head = read_meta(npz, path)?;
     let legacy = head.stored.is_none();
-    let (faces, dim) = read_faces(npz, path, &head)?;
+    let (faces, dim) = match (depth, &head.stored) {
+        (Depth::All, _) => read_faces(npz, path, &head)?,
+        (Depth::Files, Some((meta, _))) => (blank_faces(npz)?, meta.pack.dim),
+        (Depth::Files, None) => (blank_faces(npz)?, embedding_dim(npz)?),
+    };
     let (meta, aliases) = match head.stored {
         Some(stored) => stored,
         None => (head.legacy_meta(dim), head.legacy_aliases()),
@@ -44,7 +62,7 @@ pub(crate) fn read_npz(npz: &mut Npz, path: &Path) -> Result<(Cache, u32), Cache
         member: member.to_owned(),
         what,
     };
-    let Files { entries, noface } = read_files(npz, path, legacy, &faces)?;
+    let Files { entries, noface } = read_files(npz, path, legacy, &faces, depth)?;
     let mut files = BTreeMap::new();
     for file in entries {
         if let Some(twice) = files.insert(file.path.clone(), file) {
@@ -53,7 +71,10 @@ pub(crate) fn read_npz(npz: &mut Npz, path: &Path) -> Result<(Cache, u32), Cache
     }
     for face in faces {
         match files.get_mut(&face.path).map(|file| &mut file.status) {
-            Some(FileStatus::Faces(list)) => list.push(face),
+            Some(FileStatus::Faces(list)) => list.push(match depth {
+                Depth::All => face,
+                Depth::Files => blank(),
+            }),
             Some(FileStatus::Failed(_)) => {
                 return Err(bad(
                     "failed_paths",
@@ -92,7 +113,7 @@ pub(crate) fn read_npz(npz: &mut Npz, path: &Path) -> Result<(Cache, u32), Cache
         ));
     }
     let mut times = BTreeMap::new();
-    if !legacy || npz.has("alias_paths") {
+    if depth == Depth::All && (!legacy || npz.has("alias_paths")) {
         let paths = npz.strings("alias_paths", None)?;
         let mtimes = npz.integers("alias_mtime_ns", paths.len() as u64)?;
         times.extend(paths.into_iter().zip(mtimes));
@@ -223,6 +244,33 @@ fn embedding_dim(npz: &mut Npz) -> Result<u32, CacheError> {
     Ok(header.shape[1] as u32)
 }
 
+/// A face of which nothing is known.
+pub(crate) fn blank() -> FaceRecord {
+    FaceRecord {
+        path: SourcePath(String::new()),
+        bbox: [f32::NAN; 4].into(),
+        kps: [[f32::NAN; 2]; 5],
+        det_score: f32::NAN,
+        face_short: f32::NAN,
+        blur: f32::NAN,
+        embedding: Vec::new(),
+        embedding_norm: 1.0,
+        enrichment: None,
+    }
+}
+
+/// A face for each row, of which the photo is known and nothing else.
+fn blank_faces(npz: &mut Npz) -> Result<Vec<FaceRecord>, CacheError> {
+    let paths = npz.strings("paths", None)?;
+    Ok(paths
+        .into_iter()
+        .map(|path| FaceRecord {
+            path: SourcePath(path),
+            ..blank()
+        })
+        .collect())
+}
+
 /// The face arrays, one record per row, in row order.
 fn read_faces(
     npz: &mut Npz,
@@ -230,21 +278,7 @@ fn read_faces(
     head: &Head,
 ) -> Result<(Vec<FaceRecord>, u32), CacheError> {
     let legacy = head.stored.is_none();
-    let mut faces: Vec<FaceRecord> = npz
-        .strings("paths", None)?
-        .into_iter()
-        .map(|path| FaceRecord {
-            path: SourcePath(path),
-            bbox: [f32::NAN; 4].into(),
-            kps: [[f32::NAN; 2]; 5],
-            det_score: f32::NAN,
-            face_short: f32::NAN,
-            blur: f32::NAN,
-            embedding: Vec::new(),
-            embedding_norm: 1.0,
-            enrichment: None,
-        })
-        .collect();
+    let mut faces = blank_faces(npz)?;
     let n = Some(faces.len() as u64);
     let wanted_dim = head.stored.as_ref().map(|(meta, _)| meta.pack.dim);
 
@@ -391,6 +425,7 @@ fn read_files(
     path: &Path,
     legacy: bool,
     faces: &[FaceRecord],
+    depth: Depth,
 ) -> Result<Files, CacheError> {
     let bad = |member: &str, what: String| CacheError::BadArray {
         path: path.to_path_buf(),
@@ -432,6 +467,7 @@ fn read_files(
                 .map_err(|e| bad("file_sha256", format!("{}: {e}", file.path)))?;
         }
     }
+    let wanted = |npz: &Npz, name: &str| depth == Depth::All && wanted(npz, name);
     if wanted(npz, "file_size") {
         for (file, size) in entries.iter_mut().zip(npz.integers("file_size", n)?) {
             file.size = u64::try_from(size)

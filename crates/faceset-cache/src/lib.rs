@@ -20,6 +20,7 @@ mod meta;
 mod npy;
 mod npz_read;
 mod npz_write;
+mod table;
 mod validate;
 mod writer;
 
@@ -33,5 +34,6 @@ pub use forget::{ForgetPlan, ForgetReport};
 pub use load::{JournalReport, LoadReport, journal_path, load, lock_path, peek};
 pub use merge::{MergeReport, merge};
 pub use meta::{CacheMeta, PackIdentity, SCHEMA};
+pub use table::{FileRow, FileTable, Found};
 pub use validate::UNIT_TOLERANCE;
 pub use writer::{CacheWriter, CompactReport, Compaction, FLUSH_EVERY, FlushReport, save_new};

@@ -1,13 +1,14 @@
 //! A cache from disk: the npz, then what its journal adds.
 //!
 //! Owns the reading side of the crash promise and what is reported about it.
-//! What the arrays mean is in `arrays`, what a frame is in `journal`.
+//! What the arrays mean is in `arrays`, what a frame is in `journal`, what the
+//! files of a cache are without their faces in `table`.
 
 use std::path::{Path, PathBuf};
 
-use faceset_core::FileStatus;
+use faceset_core::{Enrichment, FileStatus};
 
-use crate::arrays::{peek_npz, read_npz};
+use crate::arrays::{Depth, blank, peek_npz, read_npz};
 use crate::change::{Change, unread_hash};
 use crate::journal::{JournalReader, Scan};
 use crate::npz_read::Npz;
@@ -98,9 +99,13 @@ fn beside(cache: &Path, suffix: &str) -> PathBuf {
 /// Reads a cache with what its journal adds. Takes no lock and changes nothing:
 /// it may run while another process writes.
 pub fn load(path: &Path) -> Result<(Cache, LoadReport), CacheError> {
+    load_to(path, Depth::All)
+}
+
+pub(crate) fn load_to(path: &Path, depth: Depth) -> Result<(Cache, LoadReport), CacheError> {
     for _ in 0..READ_ATTEMPTS {
         let before = npz_digest(path)?;
-        let found = load_locked(path);
+        let found = load_quiet(path, depth);
         // A compaction meanwhile could have emptied the journal between our
         // looks at the two files, which errors could come from, too.
         if npz_digest(path)? == before {
@@ -139,6 +144,10 @@ fn npz_digest(path: &Path) -> Result<Option<String>, CacheError> {
 
 /// [`load`] for whoever holds the lock: nobody compacts meanwhile.
 pub(crate) fn load_locked(path: &Path) -> Result<Loaded, CacheError> {
+    load_quiet(path, Depth::All)
+}
+
+fn load_quiet(path: &Path, depth: Depth) -> Result<Loaded, CacheError> {
     let mut npz = Npz::open(path)?;
     let digest = npz.as_mut().map(Npz::digest).transpose()?;
     let mut journal = JournalReader::open(&journal_path(path))?;
@@ -153,13 +162,17 @@ pub(crate) fn load_locked(path: &Path) -> Result<Loaded, CacheError> {
     };
     let (mut cache, schema) = match &mut npz {
         Some(npz) => {
-            let (cache, schema) = read_npz(npz, path)?;
+            let (cache, schema) = read_npz(npz, path, depth)?;
             (Some(cache), Some(schema))
         }
         None => (None, None),
     };
     if let Some(journal) = &mut journal {
-        journal.replay(&scan, |change| match (&mut cache, change) {
+        let shorten = |change| match depth {
+            Depth::All => change,
+            Depth::Files => without_numbers(change),
+        };
+        journal.replay(&scan, |change| match (&mut cache, shorten(change)) {
             (None, Change::Meta(meta)) => {
                 cache = Some(Cache::new(meta));
                 Ok(())
@@ -202,6 +215,26 @@ pub(crate) fn load_locked(path: &Path) -> Result<Loaded, CacheError> {
         report,
         journal_end: scan.good_end,
     })
+}
+
+/// The change, with blank faces.
+fn without_numbers(change: Change) -> Change {
+    match change {
+        Change::Put(mut entry) => {
+            if let FileStatus::Faces(faces) = &mut entry.status {
+                for face in faces {
+                    *face = blank();
+                }
+            }
+            Change::Put(entry)
+        }
+        Change::Enrich { path, face_idx, .. } => Change::Enrich {
+            path,
+            face_idx,
+            enrichment: Enrichment::default(),
+        },
+        other => other,
+    }
 }
 
 fn no_meta(path: &Path) -> CacheError {

@@ -313,15 +313,15 @@ impl<W> Index<W> {
     }
 
     fn read_cache(&mut self, path: &Path) -> Result<(), StagingError> {
-        let (cache, report) = faceset_cache::load(path)?;
+        let (table, report) = faceset_cache::FileTable::load(path)?;
         self.notes.extend(report.notes(path));
-        for file in cache.files() {
+        for file in table.files() {
             let here = Here {
                 path: file.path.as_str().into(),
                 canonical: true,
             };
             // Our own queue may have gone into that cache already: its photos are ours.
-            self.know_bytes(None, Some(file.sha256), here);
+            self.know_bytes(None, Some(*file.sha256), here);
         }
         Ok(())
     }

@@ -117,7 +117,8 @@ impl Places {
         };
         let root_paths = match windows_root {
             Some(windows) => {
-                let windows = format!("{}/immich/{label}", windows.trim_end_matches(['/', '\\']));
+                let windows = windows.replace('/', "\\");
+                let windows = format!("{}\\immich\\{label}", windows.trim_end_matches('\\'));
                 RootPaths::new(text.to_owned(), Some(windows))
             }
             None => RootPaths::from_local(text, style),

@@ -1,10 +1,11 @@
-//! What tests share: where things are in a checkout.
+//! What tests share: where things are in a checkout, and programs of other packages.
 //!
 //! A development dependency only; nothing that ships may use it. The rules that
 //! hold the workspace together are tested in this crate's `tests/`: who may
 //! depend on whom (`layering`), and the house style (`tidy`).
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The repository root, from where this crate was compiled.
 ///
@@ -25,4 +26,38 @@ pub fn home() -> PathBuf {
         Some(home) => PathBuf::from(home),
         None => repo_root().join(".faceset"),
     }
+}
+
+/// The program `name` of the package of that name, beside `beside`: a program that
+/// cargo built for this test (`env!("CARGO_BIN_EXE_...")`).
+///
+/// `cargo test --workspace` builds every program before it runs a test. When only some
+/// packages are tested and the program was never built, cargo builds it here, which may
+/// take minutes; one that is there is taken as it is, so test its package too when you
+/// changed it (`-p immich-stage -p embed-worker ...`).
+///
+/// # Panics
+/// When it cannot be built.
+pub fn program(beside: &str, name: &str) -> PathBuf {
+    let folder = Path::new(beside)
+        .parent()
+        .expect("a program lies in a folder");
+    let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    if program.is_file() {
+        return program;
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build
+        .current_dir(repo_root())
+        .args(["build", "--quiet", "--package", name, "--bin", name]);
+    if folder.ends_with("release") {
+        build.arg("--release");
+    } else {
+        build.args(["--profile", "test"]);
+    }
+    let status = build.status().expect("cargo runs");
+    assert!(status.success(), "cargo could not build {name}");
+    assert!(program.is_file(), "{} is not there", program.display());
+    program
 }

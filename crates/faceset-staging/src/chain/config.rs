@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use faceset_fs::FsError;
-use faceset_queue::posix_to_windows;
+use faceset_queue::{PathStyle, is_absolute, posix_to_windows};
 use serde::Deserialize;
 
 use crate::StagingError;
@@ -134,11 +134,18 @@ impl ChainConfig {
         if file.version == 0 {
             return Err("version 0 does not exist; expected 1".to_owned());
         }
+        // Without `.` and a slash at its end, which would stay in every path below it.
         let root = folder.join(file.root.clone().unwrap_or_default());
+        let root: PathBuf = root.components().collect();
         let places = Places::new(&root, file.windows_root.as_deref(), &file.user)
             .map_err(|error| format!("{error}"))?;
         let names = names(&file, &root, &places);
-        let fill = |text: &str| fill(text, &names, MAX_DEPTH);
+        let windows = Windows {
+            folder,
+            root: &root,
+            root_there: file.windows_root.clone().or_else(|| staged_for(&places)),
+        };
+        let fill = |text: &str| fill(text, &names, &windows, MAX_DEPTH);
         let path = |text: &String| fill(text).map(|text| folder.join(text));
         let mut steps: Vec<Step> = Vec::new();
         for step in &file.steps {
@@ -164,7 +171,7 @@ impl ChainConfig {
                 let plain = text.replace("|if-there}", "}");
                 Ok(Word {
                     if_there: plain != *text,
-                    text: self::fill(&plain, &own, MAX_DEPTH)?,
+                    text: self::fill(&plain, &own, &windows, MAX_DEPTH)?,
                 })
             };
             let command: Result<Vec<Word>, String> = step.run.iter().map(word).collect();
@@ -220,9 +227,59 @@ fn names(file: &File, root: &Path, places: &Places) -> BTreeMap<String, String> 
     names
 }
 
+/// What Windows calls the root, as staging wrote it into the queue; only staging can ask the
+/// system for folders that are on no drive.
+fn staged_for(places: &Places) -> Option<String> {
+    let head = places.queue.read_head().ok()?;
+    let photos = head.roots.get(&places.root_id)?.windows()?;
+    let mut parts = photos.rsplitn(3, ['/', '\\']);
+    let (_label, _immich) = (parts.next()?, parts.next()?);
+    parts.next().map(str::to_owned)
+}
+
+/// How paths of this system become those of Windows.
+struct Windows<'a> {
+    /// Relative paths are below it.
+    folder: &'a Path,
+    root: &'a Path,
+    /// What Windows calls `root`, where that is known.
+    root_there: Option<String>,
+}
+
+impl Windows<'_> {
+    fn path(&self, value: &str) -> Result<String, String> {
+        if is_absolute(value, PathStyle::Windows) && !value.starts_with('/') {
+            return Ok(value.to_owned());
+        }
+        let whole = self.folder.join(value);
+        let below = whole.strip_prefix(self.root).ok();
+        if let (Some(there), Some(below)) = (&self.root_there, below.and_then(Path::to_str)) {
+            let there = there.replace('/', "\\");
+            let there = there.trim_end_matches('\\');
+            return Ok(match below {
+                // A drive alone keeps its slash.
+                "" if there.ends_with(':') => format!("{there}\\"),
+                "" => there.to_owned(),
+                below => format!("{there}\\{}", below.replace('/', "\\")),
+            });
+        }
+        posix_to_windows(&whole.to_string_lossy()).map_err(|why| {
+            format!(
+                "{why}; `windows_root` says what Windows calls {}",
+                self.root.display()
+            )
+        })
+    }
+}
+
 /// Replaces `{name}` by its text, and `{name|win}` by what Windows calls that path; `{{` is
 /// a brace.
-fn fill(text: &str, names: &BTreeMap<String, String>, depth: usize) -> Result<String, String> {
+fn fill(
+    text: &str,
+    names: &BTreeMap<String, String>,
+    system: &Windows<'_>,
+    depth: usize,
+) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('{') {
@@ -256,12 +313,8 @@ fn fill(text: &str, names: &BTreeMap<String, String>, depth: usize) -> Result<St
         if depth == 0 {
             return Err(format!("{text:?}: names stand for each other in a circle"));
         }
-        let value = fill(value, names, depth - 1)?;
-        out.push_str(&if windows {
-            posix_to_windows(&value).map_err(|why| why.to_string())?
-        } else {
-            value
-        });
+        let value = fill(value, names, system, depth - 1)?;
+        out.push_str(&if windows { system.path(&value)? } else { value });
     }
     out.push_str(rest);
     Ok(out)
@@ -315,6 +368,44 @@ mod tests {
             ]
         );
         assert_eq!(step.reads[1], Path::new("/mnt/d/faces/extra.txt"));
+        let root = parse("version = 1\nuser = \"anna\"\nroot = \".\"")
+            .unwrap()
+            .root;
+        assert_eq!(root.as_os_str(), "/mnt/d/faces");
+    }
+
+    #[test]
+    fn windows_has_its_own_words_for_a_root_that_is_on_no_drive() {
+        let line = |windows_root: &str| {
+            let text = format!(
+                r#"
+                version = 1
+                user = "anna"
+                root = "/home/a/faces"
+                {windows_root}
+                [names]
+                cache = "{{queue}}/faces.npz"
+                near = "side.txt"
+                [[step]]
+                name = "embed"
+                run = ["w.exe", "{{queue|win}}", "--out={{cache|win}}", "{{root|win}}", "{{near|win}}"]
+                "#
+            );
+            parse(&text).map(|config| config.steps[0].line())
+        };
+        let words = line(r"windows_root = '\\wsl.localhost\Debian\home\a\faces'").unwrap();
+        let there = r"\\wsl.localhost\Debian\home\a\faces";
+        assert_eq!(words[1], format!(r"{there}\work\immich\anna"));
+        assert_eq!(
+            words[2],
+            format!(r"--out={there}\work\immich\anna\faces.npz")
+        );
+        assert_eq!(words[3], there);
+        // Not below the root: on a drive, by its place beside the configuration.
+        assert_eq!(words[4], r"D:\faces\side.txt");
+        assert_eq!(line(r#"windows_root = "X:/""#).unwrap()[3], r"X:\");
+        let unknown = line("").unwrap_err();
+        assert!(unknown.contains("windows_root"), "{unknown}");
     }
 
     #[test]

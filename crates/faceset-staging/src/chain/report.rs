@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use faceset_core::FileStatus;
+use faceset_cache::{FileTable, Found};
 use faceset_core::manifest::{SwapReadyManifest, check_version};
 use faceset_queue::{QueueItem, StageStatus, latest_states, read_rows};
 use serde::Serialize;
@@ -93,14 +93,14 @@ impl ChainReport {
     pub fn gather(config: &ChainConfig, outcome: ChainOutcome) -> Result<Self, StagingError> {
         let mut numbers = staged_numbers(config)?;
         if let Some(cache) = config.cache.as_deref().filter(|cache| cache.exists()) {
-            let (cache, _) = faceset_cache::load(cache)?;
+            let (table, _) = FileTable::load(cache)?;
             let photos = config.places.root_paths.posix();
             let (mut faces, mut noface, mut unreadable) = (0, 0, 0);
-            for file in cache.under(photos) {
-                match &file.status {
-                    FileStatus::Failed(_) => unreadable += 1,
-                    FileStatus::Faces(found) if found.is_empty() => noface += 1,
-                    FileStatus::Faces(found) => faces += found.len() as u64,
+            for file in table.under(photos) {
+                match file.found {
+                    Found::Failed(_) => unreadable += 1,
+                    Found::Faces(0) => noface += 1,
+                    Found::Faces(n) => faces += n as u64,
                 }
             }
             numbers.faces = Some(faces);

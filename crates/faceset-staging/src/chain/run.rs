@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -80,11 +80,15 @@ pub struct ChainOutcome {
 /// Runs the chain. Each step is looked at when its turn comes; what succeeded is recorded
 /// at once, so that the same call goes on after any end.
 ///
+/// A program that is named without a folder is looked for in `programs` first, then where
+/// the system looks.
+///
 /// # Errors
 /// For files of ours that cannot be read or written, and when another run works on the
 /// same chain. A program that fails is no error but [`ChainEnd::Failed`].
 pub fn run_chain(
     config: &ChainConfig,
+    programs: Option<&Path>,
     progress: &dyn Progress,
     cancel: &CancelToken,
     holder: &str,
@@ -107,7 +111,7 @@ pub fn run_chain(
             progress.note(&format!("{}: {line} ({})", step.name, why.words()));
             let before = reads(step)?;
             let began = Instant::now();
-            let (mut end, report) = run_step(step, &config.folder, progress, cancel)?;
+            let (mut end, report) = run_step(step, config, programs, progress, cancel)?;
             if let StepEnd::Ran { seconds } = &mut end {
                 *seconds = began.elapsed().as_secs_f64();
                 let seconds = *seconds;
@@ -146,7 +150,8 @@ pub fn run_chain(
 
 fn run_step(
     step: &Step,
-    folder: &Path,
+    config: &ChainConfig,
+    programs: Option<&Path>,
     progress: &dyn Progress,
     cancel: &CancelToken,
 ) -> Result<(StepEnd, Option<Value>), StagingError> {
@@ -165,9 +170,9 @@ fn run_step(
         }
     }
     let line = step.line();
-    let child = Command::new(&line[0])
+    let child = Command::new(program(&line[0], programs))
         .args(&line[1..])
-        .current_dir(folder)
+        .current_dir(&config.folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -206,6 +211,16 @@ fn run_step(
         ));
     }
     Ok((StepEnd::Ran { seconds: 0.0 }, said.report))
+}
+
+/// A bare name beside the other programs, when it is there; else the name as it is.
+fn program(name: &str, programs: Option<&Path>) -> PathBuf {
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    programs
+        .filter(|_| !name.contains(['/', '\\']))
+        .map(|folder| folder.join(file))
+        .filter(|beside| beside.is_file())
+        .unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// Keeps the file that is about to be replaced as `NAME.before`, where the file system can
@@ -295,4 +310,22 @@ fn follow(
             last,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_looked_for_beside_the_other_programs_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let worker = dir
+            .path()
+            .join(format!("worker{}", std::env::consts::EXE_SUFFIX));
+        std::fs::write(&worker, "").unwrap();
+        assert_eq!(program("worker", Some(dir.path())), worker);
+        assert_eq!(program("worker", None), Path::new("worker"));
+        assert_eq!(program("other", Some(dir.path())), Path::new("other"));
+        assert_eq!(program("./worker", Some(dir.path())), Path::new("./worker"));
+    }
 }
