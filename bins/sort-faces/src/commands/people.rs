@@ -76,6 +76,18 @@ enum Action {
         #[arg(required = true)]
         people: Vec<String>,
     },
+    /// People with too few faces for a set: not exported, their sets move to _thin/
+    Thin {
+        /// Numbers, folders or names
+        #[arg(required = true)]
+        people: Vec<String>,
+    },
+    /// Take that back; the sets return
+    Unthin {
+        /// Numbers, folders or names
+        #[arg(required = true)]
+        people: Vec<String>,
+    },
     /// The face that stands for the person
     Feature {
         /// Number, folder or name
@@ -114,7 +126,7 @@ enum Action {
     },
     /// Propose how one person could be two; with --apply give groups a new number
     Split(groups::SplitArgs),
-    /// Rank the people without a name; with --hide hide the tail of the list
+    /// Rank the people without a name; with --hide-after hide the tail of the list
     Triage(groups::TriageArgs),
     /// Every change, or those of one person
     History {
@@ -210,6 +222,8 @@ fn decide(
         Action::Unmerge { person } => registry.plan_unmerge(number(registry, person)?),
         Action::Hide { people } => registry.plan_hide_all(&numbers(registry, people)?),
         Action::Unhide { people } => registry.plan_unhide_all(&numbers(registry, people)?),
+        Action::Thin { people } => registry.plan_thin_all(&numbers(registry, people)?, true),
+        Action::Unthin { people } => registry.plan_thin_all(&numbers(registry, people)?, false),
         Action::Feature { person, face: text } => {
             let person = number(registry, person)?;
             let chosen = match text.as_str() {
