@@ -128,6 +128,8 @@ enum Action {
     Split(groups::SplitArgs),
     /// Rank the people without a name; with --hide-after hide the tail of the list
     Triage(groups::TriageArgs),
+    /// Photos that show one person twice: mirrors, collages, and mistakes first
+    Twice(groups::TwiceArgs),
     /// Every change, or those of one person
     History {
         /// Number, folder or name
@@ -195,6 +197,7 @@ fn act(action: &Action, folder: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, Pipe
         }
         Action::Split(args) => groups::split(args, folder, ctx),
         Action::Triage(args) => groups::triage(args, folder, ctx),
+        Action::Twice(args) => groups::twice(args, folder, ctx),
         change => people::change(
             folder,
             |registry| decide(change, registry, folder, ctx),
@@ -267,7 +270,8 @@ fn decide(
         | Action::History { .. }
         | Action::Sync { .. }
         | Action::Split(_)
-        | Action::Triage(_) => unreachable!("handled before: these look, or do more"),
+        | Action::Triage(_)
+        | Action::Twice(_) => unreachable!("handled before: these look, or do more"),
     };
     Ok(plan?)
 }

@@ -1,4 +1,4 @@
-//! `people split` and `people triage`.
+//! `people split`, `people triage` and `people twice`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use faceset_pipeline::cluster::{self, load_cache};
 use faceset_pipeline::export::read_manifest;
 use faceset_pipeline::split::{SubGroup, propose};
 use faceset_pipeline::triage::{Rank, Stranger, plan_hide, rank};
+use faceset_pipeline::twice::{self, Twice};
 use faceset_pipeline::{Ctx, PipelineError, people};
 
 use super::number;
@@ -142,4 +143,36 @@ pub(super) fn triage(
         },
         ctx,
     )
+}
+
+/// Flags of `twice`.
+#[derive(Debug, clap::Args)]
+pub(super) struct TwiceArgs {
+    /// Number, folder or name [default: everybody]
+    person: Option<String>,
+    /// The cache, to tell look-alikes from mistakes
+    #[arg(long, value_name = "FILE")]
+    cache: Option<PathBuf>,
+}
+
+/// Lists.
+pub(super) fn twice(
+    args: &TwiceArgs,
+    folder: &Path,
+    ctx: Ctx<'_>,
+) -> Result<Vec<String>, PipelineError> {
+    let registry = people::load(folder, ctx)?;
+    let who = args
+        .person
+        .as_deref()
+        .map(|text| number(&registry, text))
+        .transpose()?;
+    let cache = args
+        .cache
+        .as_deref()
+        .map(|path| load_cache(path, ctx))
+        .transpose()?;
+    let found = twice::twice(&registry, cache.as_ref(), who);
+    let lines = found.iter().map(Twice::line).collect();
+    Ok(super::view::or(lines, "no photo shows one person twice"))
 }
