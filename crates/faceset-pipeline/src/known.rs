@@ -78,13 +78,16 @@ pub(crate) fn numbers_listed(top: &Map<String, Value>) -> BTreeSet<FacesetNumber
         .collect()
 }
 
+/// A content hash and a box in tenths of a pixel.
+type FaceId = (ContentHash, [i32; 4]);
+
 /// Embeddings of one person, by face, and how many faces no cache has.
 #[derive(Debug, Default)]
 pub(crate) struct PersonFaces<'c> {
     /// Embedding and capture time.
-    found: BTreeMap<(ContentHash, [i32; 4]), (&'c [f32], &'c str)>,
+    found: BTreeMap<FaceId, (&'c [f32], &'c str)>,
     pub(crate) keys: Vec<FaceKey>,
-    missing: BTreeSet<(ContentHash, [i32; 4])>,
+    missing: BTreeSet<FaceId>,
     /// Entries without a content hash, and photos, that no cache knows.
     n_unknown: usize,
 }

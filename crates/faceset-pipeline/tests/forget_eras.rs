@@ -70,7 +70,15 @@ fn eras_and_remembered_dates_of_the_forgotten_go_and_those_of_others_stay() {
         let number = FacesetNumber::new(1).unwrap();
         let registry = people::load(d, ctx).unwrap();
         let roots = [d.to_path_buf()];
-        let plan = people::plan_forget(&registry, number, d, &roots, &[], &[path.clone()]).unwrap();
+        let plan = people::plan_forget(
+            &registry,
+            number,
+            d,
+            &roots,
+            &[],
+            std::slice::from_ref(&path),
+        )
+        .unwrap();
         people::apply_forget(&plan, d, ctx).unwrap();
 
         assert!(hers.iter().all(|gone| !gone.exists()), "{hers:?}");

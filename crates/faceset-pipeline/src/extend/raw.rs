@@ -97,7 +97,6 @@ impl People {
     }
 
     /// Places every face that the manifest does not know.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one plan")]
     pub(super) fn take_in(
         &mut self,
         cache: &Cache,
