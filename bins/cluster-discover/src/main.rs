@@ -14,7 +14,7 @@ use faceset_core::{CosineDistance, FacesetNumber};
 use faceset_pipeline::cluster::load_cache;
 use faceset_pipeline::discover::{self, DiscoverOptions, STEP};
 use serde_json::json;
-use sort_faces::args::{EngineArgs, GateArgs, distance};
+use sort_faces::args::{ContextArgs, EngineArgs, GateArgs, distance};
 use sort_faces::export_args::ExportArgs;
 use sort_faces::session::{engine, for_people, quiet_decoder_panics, with_ctx};
 
@@ -44,6 +44,8 @@ struct Cli {
     /// Farthest face from a known person that is theirs; equal is
     #[arg(long, value_name = "DISTANCE", default_value = "0.45", value_parser = distance)]
     match_threshold: CosineDistance,
+    #[command(flatten)]
+    context: ContextArgs,
     /// Cut of the grouping; equal stays apart
     #[arg(long, value_name = "DISTANCE", default_value = "0.55", value_parser = distance)]
     threshold: CosineDistance,
@@ -76,6 +78,7 @@ impl Cli {
             roots: self.root.clone(),
             marker: self.marker(),
             match_threshold: self.match_threshold,
+            context: self.context.rules(),
             threshold: self.threshold,
             outlier_threshold: self.refine_outlier_threshold,
             min_faces: self.min_faces as usize,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use faceset_core::CosineDistance;
 use faceset_pipeline::PackChoice;
+use faceset_pipeline::context::{ContextRules, LooksBy};
 use faceset_pipeline::materialize::LinkMode;
 use faceset_quality::Gates;
 
@@ -100,6 +101,39 @@ impl GateArgs {
             self.min_blur,
             self.min_det_score,
         )?)
+    }
+}
+
+/// What counts beside the distance when a face asks who it is.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ContextArgs {
+    /// Compare with one mean of a person, not with each of their looks, too
+    #[arg(long, conflicts_with = "time_aware")]
+    one_mean: bool,
+    /// Of a person's looks only those nearest in years count
+    #[arg(long)]
+    time_aware: bool,
+    /// Nobody is on a photo taken before the day of their birth
+    #[arg(long)]
+    after_birth: bool,
+    /// Two faces of one photo prefer two people (collages and mirrors are let through)
+    #[arg(long)]
+    two_people: bool,
+}
+
+impl ContextArgs {
+    /// The rules.
+    pub fn rules(self) -> ContextRules {
+        ContextRules {
+            looks: if self.one_mean {
+                LooksBy::Mean
+            } else {
+                LooksBy::Eras
+            },
+            time: self.time_aware,
+            birth: self.after_birth,
+            photo: self.two_people,
+        }
     }
 }
 

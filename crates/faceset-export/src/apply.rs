@@ -24,6 +24,8 @@ use crate::top::TopManifest;
 
 /// Below it, everything that was replaced.
 pub(crate) const DROPPED: &str = "_dropped";
+/// Below it, sets with too few faces.
+pub(crate) const THIN: &str = "_thin";
 /// A folder that is being built.
 pub(crate) const PARTIAL: &str = ".faceset-partial-";
 /// A whole folder that is not in its place yet.
@@ -179,6 +181,7 @@ impl Run<'_> {
             self.report.warnings.push(line);
             self.report.sets.push(SetReport::of_refused(refused));
             // A folder name that is not ours to use is not looked at.
+            // A thin person's set lies in `_thin/`, and stays there.
             if refused.reason.starts_with("consent") || refused.reason == REFUSED_HIDDEN {
                 self.withdraw(&refused.name, &refused.reason, Map::new())?;
             }

@@ -6,15 +6,18 @@ use faceset_core::manifest::RefinedSet;
 
 /// Why a set was refused whose person is hidden.
 pub const REFUSED_HIDDEN: &str = "hidden";
+/// Why a set was refused whose person was marked as having too few faces.
+pub const REFUSED_THIN: &str = "thin";
 /// Why a face was dropped that a person said is not the set's.
 pub const NOT_THIS_PERSON: &str = "not_this_person";
 
 /// Asked before anything is chosen. The defaults forbid nothing.
 pub trait Bounds: Sync {
-    /// True when the set's person is hidden: the set is not made, and an
-    /// earlier export of it is moved aside.
-    fn hides(&self, _set: &RefinedSet) -> bool {
-        false
+    /// Why the set's person takes no part, [`REFUSED_HIDDEN`] or
+    /// [`REFUSED_THIN`]: the set is not made, and an earlier export of a hidden
+    /// one is moved aside.
+    fn holds_back(&self, _set: &RefinedSet) -> Option<&'static str> {
+        None
     }
 
     /// True when this face must not be in this set, nor among its candidates,

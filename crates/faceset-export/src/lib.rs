@@ -28,7 +28,7 @@ mod tree;
 mod verify;
 
 pub use apply::apply;
-pub use bounds::{Bounds, NOT_THIS_PERSON, NoBounds, REFUSED_HIDDEN};
+pub use bounds::{Bounds, NOT_THIS_PERSON, NoBounds, REFUSED_HIDDEN, REFUSED_THIN};
 pub use consent::{CivilDate, Consent, MIN_AGE_YEARS, PersonFacts};
 pub use error::ExportError;
 pub use library::Photo;

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ExportError;
-use crate::bounds::{Bounds, REFUSED_HIDDEN};
+use crate::apply::THIN;
+use crate::bounds::Bounds;
 use crate::candidates::plan_candidates;
 use crate::consent::{AgeRule, Consent, PersonFacts};
 use crate::library::{FaceRef, Library, Photo};
@@ -96,7 +97,7 @@ impl SetKind {
     pub(crate) fn folder(self) -> Option<&'static str> {
         match self {
             Self::Set => None,
-            Self::Thin => Some("_thin"),
+            Self::Thin => Some(THIN),
             Self::Candidate => Some("_candidates"),
         }
     }
@@ -176,7 +177,7 @@ pub fn faces_to_hash(inputs: &PlanInputs<'_>, options: &ExportOptions) -> Vec<Ha
     let mut targets: BTreeMap<_, HashTarget> = BTreeMap::new();
     for set in &inputs.refined.facesets {
         let facts = (inputs.facts)(set);
-        if inputs.bounds.hides(set) || refusal(facts, options).is_some() {
+        if inputs.bounds.holds_back(set).is_some() || refusal(facts, options).is_some() {
             continue;
         }
         let forbids = |key: &FaceKey| inputs.bounds.forbids(set, key);
@@ -227,10 +228,9 @@ pub fn plan(
             Some("the name is not a plain folder name")
         } else if !names.insert(set.name.to_lowercase()) {
             Some("the manifest lists the name twice")
-        } else if inputs.bounds.hides(set) {
-            Some(REFUSED_HIDDEN)
         } else {
-            refusal(facts, options)
+            let held_back = inputs.bounds.holds_back(set);
+            held_back.or_else(|| refusal(facts, options))
         };
         let forbids = |key: &FaceKey| inputs.bounds.forbids(set, key);
         let mut selection = select(set, &library, age_rule(facts, &library), options, &forbids);

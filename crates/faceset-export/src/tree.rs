@@ -14,7 +14,7 @@ use faceset_fs::{DirLock, folder_names, quarantine, to_json_bytes, write_atomic}
 use serde_json::{Map, Value, json};
 
 use crate::ExportError;
-use crate::apply::{DROPPED, PARTIAL, READY, discard, rename};
+use crate::apply::{DROPPED, PARTIAL, READY, THIN, discard, rename};
 use crate::bounds::NOT_THIS_PERSON;
 use crate::build::{FACES, MANIFEST, is_intact};
 use crate::bundle::write_bundle;
@@ -30,17 +30,20 @@ pub enum Bin {
     Merged,
     /// Hidden: `_dropped/`, list `hidden`.
     Hidden,
+    /// Too few faces: `_thin/`, list `thin`.
+    Thin,
 }
 
 impl Bin {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Merged, Self::Hidden];
+    /// Every bin.
+    pub const ALL: [Self; 3] = [Self::Merged, Self::Hidden, Self::Thin];
 
     /// Its folder below the tree.
     pub fn folder(self) -> &'static str {
         match self {
             Self::Merged => "_merged",
             Self::Hidden => DROPPED,
+            Self::Thin => THIN,
         }
     }
 
@@ -49,6 +52,7 @@ impl Bin {
         match self {
             Self::Merged => "merged",
             Self::Hidden => "hidden",
+            Self::Thin => "thin",
         }
     }
 }

@@ -457,6 +457,27 @@ fn a_refused_set_is_reserved_and_an_earlier_export_of_it_is_moved_aside() {
 }
 
 #[test]
+fn a_thin_persons_set_stays_where_it_was_put() {
+    let (library, plan) = two_sets();
+    let dir = tempfile::tempdir().unwrap();
+    run(&plan, &Drawn::of(&library), dir.path());
+    let mut tree = Tree::open(dir.path(), "test").unwrap();
+    tree.set_aside("faceset_001", Bin::Thin).unwrap();
+    tree.finish().unwrap();
+    let mut refused = plan.clone();
+    refused.sets.remove(0);
+    refused.refused.push(RefusedSet {
+        name: "faceset_001".to_owned(),
+        reason: REFUSED_THIN.to_owned(),
+    });
+    run(&refused, &Drawn::of(&library), dir.path());
+    assert!(dir.path().join("_thin/faceset_001/manifest.json").is_file());
+    let top = top_of(dir.path());
+    assert_eq!((top.facesets.len(), top.reserved.len()), (1, 0));
+    assert_eq!(top.extra["thin"][0]["folder"], "_thin/faceset_001");
+}
+
+#[test]
 fn an_unreadable_photo_costs_its_face_and_is_tried_again() {
     let (library, plan) = two_sets();
     let dir = tempfile::tempdir().unwrap();

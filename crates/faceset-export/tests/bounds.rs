@@ -20,8 +20,8 @@ const BIGGER: [f32; 4] = [500.0, 100.0, 800.0, 500.0];
 struct Said(FaceKey);
 
 impl Bounds for Said {
-    fn hides(&self, set: &RefinedSet) -> bool {
-        set.name == "faceset_007"
+    fn holds_back(&self, set: &RefinedSet) -> Option<&'static str> {
+        (set.name == "faceset_007").then_some(REFUSED_HIDDEN)
     }
 
     fn forbids(&self, set: &RefinedSet, face: &FaceKey) -> bool {

@@ -202,15 +202,7 @@ impl Registry {
     /// Marks a person as having too few faces for a set, or takes that back.
     /// A hidden person stays hidden.
     pub fn plan_thin(&self, number: FacesetNumber, thin: bool) -> Result<Plan, IdentityError> {
-        let (to, verb) = if thin {
-            (State::Thin, "marked as thin")
-        } else {
-            (State::Active, "no longer marked as thin")
-        };
-        match self.person(number)?.state {
-            State::Active | State::Thin => self.plan_state(number, to, verb),
-            other => self.plan_state(number, other, verb),
-        }
+        self.plan_thin_all(&[number], thin)
     }
 
     fn plan_state(

@@ -381,8 +381,11 @@ impl Draft<'_> {
                 ..Identity::new(number)
             }))),
             Some(identity)
-                // Hidden says why already, and goes when they are shown again.
-                if !matches!(identity.state, State::Forgotten | State::Hidden)
+                // These say why already, and go when the state is taken back.
+                if !matches!(
+                    identity.state,
+                    State::Forgotten | State::Hidden | State::Thin
+                )
                     && identity.reserved.as_deref() != Some(reason) =>
             {
                 self.changes.push(Change::Reserved(Edit {

@@ -118,6 +118,80 @@ impl Registry {
         })
     }
 
+    /// Marks several people as having too few faces for a set, or takes that
+    /// back, in one entry. Hidden people stay hidden.
+    pub fn plan_thin_all(
+        &self,
+        numbers: &[FacesetNumber],
+        thin: bool,
+    ) -> Result<Plan, IdentityError> {
+        let (to, verb) = if thin {
+            (State::Thin, "marked as thin")
+        } else {
+            (State::Active, "no longer marked as thin")
+        };
+        self.plan_states(numbers, verb, |identity| match identity.state {
+            State::Active | State::Thin => to,
+            other => other,
+        })
+    }
+
+    /// Hides people, and groups of faces that have no number yet: each group
+    /// gets one, since what is hidden must be known again. One entry, and one
+    /// undo shows all of them again (the numbers stay used up).
+    ///
+    /// A group is its name, for the provenance, and its faces. Faces of others
+    /// are passed over, and so is a group that has none left. `taken` as in
+    /// [`Self::free_numbers`].
+    pub fn plan_hide_strangers(
+        &self,
+        numbers: &[FacesetNumber],
+        groups: &[(String, Vec<FaceKey>)],
+        taken: &BTreeSet<FacesetNumber>,
+    ) -> Result<Plan, IdentityError> {
+        let mut plan = self.plan_hide_all(numbers)?;
+        let mut claimed = BTreeSet::new();
+        let groups: Vec<(&str, Faces)> = groups
+            .iter()
+            .map(|(name, faces)| {
+                let own = faces
+                    .iter()
+                    .filter(|f| is_usable(f) && self.owner_of(f).is_none())
+                    .filter(|f| claimed.insert(f.id()));
+                (name.as_str(), own.cloned().collect::<Faces>())
+            })
+            .filter(|(_, faces)| !faces.is_empty())
+            .collect();
+        let given = self.free_numbers(groups.len(), taken)?;
+        if let (Some(first), Some(last)) = (given.first(), given.last()) {
+            let new = format!(
+                "{} groups, as {} to {}",
+                given.len(),
+                first.folder_name(),
+                last.folder_name()
+            );
+            plan.what = if plan.is_empty() {
+                format!("hid {new}")
+            } else {
+                format!("{}, and {new}", plan.what)
+            };
+        }
+        let hidden = groups
+            .into_iter()
+            .zip(given)
+            .map(|((name, faces), number)| {
+                Change::Create(Box::new(Identity {
+                    state: State::Hidden,
+                    reserved: Some("hidden before it had a set".to_owned()),
+                    provenance: json!({ "step": "triage", "group": name }),
+                    faces,
+                    ..Identity::new(number)
+                }))
+            });
+        plan.changes.extend(hidden);
+        Ok(plan)
+    }
+
     /// Remembers the faces of sets whose number is reserved and of which nothing
     /// is known, so that the next grouping recognises them and no second number
     /// is given out. Faces of others, and refused ones, are passed over.

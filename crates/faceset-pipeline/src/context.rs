@@ -1,8 +1,8 @@
 //! What time and the photo itself say about who a face is: rules for
 //! [`crate::matching`], each usable alone.
 //!
-//! All are off by default until they are measured; docs/analysis/identities.md
-//! says how.
+//! On by default is what won on every library it was measured on: the nearest
+//! look. docs/analysis/identities.md has the figures, and those of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,7 @@ use faceset_cluster::{ClusterError, LinkageOptions, average_linkage};
 use faceset_core::{CancelToken, CivilDate, ContentHash, CosineDistance, NoProgress, capture_year};
 use faceset_era::{ERA_THRESHOLD, YearCounts};
 use faceset_identity::Registry;
+use serde::Serialize;
 
 use crate::matching::{Decision, Face, Look, Person, Rules, look, matrix};
 
@@ -32,13 +33,14 @@ pub const SAME_BOX_MIN_IOU: f32 = 0.5;
 pub const COLLAGE_FACES: usize = 3;
 
 /// By which directions a person is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LooksBy {
     /// The mean of all faces.
-    #[default]
     Mean,
     /// The mean of all faces, and of each look of three faces or more at 0.35,
-    /// with its years.
+    /// with its years; the nearest counts.
+    #[default]
     Eras,
 }
 
@@ -237,22 +239,40 @@ fn look_alike(a: &Face<'_>, b: &Face<'_>) -> bool {
     CosineDistance::from_similarity(similarity) <= SAME_ON_PHOTO
 }
 
-/// The rules that a step was asked to use.
+/// Which rules a step uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ContextRules {
+    /// By which directions people are found. Default [`LooksBy::Eras`].
+    pub looks: LooksBy,
+    /// See [`NearestInTime`]; of use with [`LooksBy::Eras`] only. Default off.
+    pub time: bool,
+    /// See [`AfterBirth`]. Default off.
+    pub birth: bool,
+    /// See [`TwoPeople`]. Default off.
+    pub photo: bool,
+}
+
+impl ContextRules {
+    /// The rules, with what people said.
+    pub fn with(self, registry: &Registry) -> Context<'_> {
+        Context {
+            registry,
+            rules: self,
+        }
+    }
+}
+
+/// The rules of a step, ready to be asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// What people said.
-    pub registry: &'a Registry,
-    /// See [`NearestInTime`]; of use with [`LooksBy::Eras`] only.
-    pub time: bool,
-    /// See [`AfterBirth`].
-    pub birth: bool,
-    /// See [`TwoPeople`].
-    pub photo: bool,
+    registry: &'a Registry,
+    rules: ContextRules,
 }
 
 impl Rules for Context<'_> {
     fn veto(&self, face: &Face<'_>, person: &Person) -> Option<&'static str> {
-        self.birth
+        self.rules
+            .birth
             .then(|| AfterBirth(self.registry).veto(face, person))
             .flatten()
     }
@@ -264,7 +284,7 @@ impl Rules for Context<'_> {
         look: &Look,
         distance: CosineDistance,
     ) -> CosineDistance {
-        if self.time {
+        if self.rules.time {
             NearestInTime.adjusted(face, person, look, distance)
         } else {
             distance
@@ -272,7 +292,7 @@ impl Rules for Context<'_> {
     }
 
     fn settle(&self, faces: &[Face<'_>], people: &[Person], decisions: &mut [Decision]) {
-        if self.photo {
+        if self.rules.photo {
             TwoPeople.settle(faces, people, decisions);
         }
     }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::cluster::{cache_ref, group_rows};
+use crate::context::ContextRules;
 use crate::known::{Known, check_same_pack, known, numbers_listed, read_top};
 use crate::matching::{Face, MATCH_THRESHOLD, NegativeMemory, decide};
 use crate::obey::PeopleBounds;
@@ -47,6 +48,9 @@ pub struct DiscoverOptions {
     /// Faces at most this far from a known person are theirs; equal is.
     /// Default 0.45.
     pub match_threshold: CosineDistance,
+    /// What counts beside the distance when a face asks whether it is somebody
+    /// known.
+    pub context: ContextRules,
     /// Groups nearer than this merge; equal stays apart. Default 0.55.
     pub threshold: CosineDistance,
     /// In groups of four or more, faces farther from the centroid are dropped;
@@ -70,6 +74,7 @@ impl Default for DiscoverOptions {
             roots: Vec::new(),
             marker: "discovered".to_owned(),
             match_threshold: MATCH_THRESHOLD,
+            context: ContextRules::default(),
             threshold: crate::cluster::CLUSTER_THRESHOLD,
             outlier_threshold: RefineOptions::default().outlier_threshold,
             min_faces: MIN_FACES,
@@ -184,7 +189,7 @@ pub fn plan(
     let caches: Vec<&Cache> = std::iter::once(cache)
         .chain(others.iter().map(|(_, c)| *c))
         .collect();
-    let known = known(&registry, &top, &caches)?;
+    let known = known(&registry, &top, &caches, options.context.looks)?;
     for note in &known.notes {
         ctx.progress.note(note);
     }
@@ -213,6 +218,7 @@ pub fn plan(
         version: MANIFEST_VERSION,
         params: json!({
             "match_threshold": options.match_threshold,
+            "context": options.context,
             "threshold": options.threshold,
             "outlier_threshold": options.outlier_threshold,
             "min_faces": options.min_faces,
@@ -312,7 +318,7 @@ fn uncovered(
         &faces,
         &known.people,
         options.match_threshold,
-        &NegativeMemory(registry),
+        &(NegativeMemory(registry), options.context.with(registry)),
     )?;
     // Faces that the registry gives to somebody are theirs, however far.
     let mut counts: BTreeMap<FacesetNumber, (usize, usize)> = BTreeMap::new();

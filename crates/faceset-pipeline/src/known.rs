@@ -19,6 +19,7 @@ use faceset_identity::{Registry, State, face_key};
 use serde_json::{Map, Value};
 
 use crate::PipelineError;
+use crate::context::LooksBy;
 use crate::matching::{self, Person};
 
 /// First pass over the photos of a set that lists no faces: wide enough for the
@@ -30,8 +31,8 @@ const SECOND_PASS: CosineDistance = CosineDistance::constant(0.45);
 /// Everybody known, and what could not be used.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    /// By number of the identity that stands for them; one look each. Their
-    /// `name` is the folder's.
+    /// By number of the identity that stands for them. Their `name` is the
+    /// folder's.
     pub people: Vec<Person>,
     /// Lines for people.
     pub notes: Vec<String>,
@@ -77,12 +78,16 @@ pub(crate) fn numbers_listed(top: &Map<String, Value>) -> BTreeSet<FacesetNumber
         .collect()
 }
 
+/// A content hash and a box in tenths of a pixel.
+type FaceId = (ContentHash, [i32; 4]);
+
 /// Embeddings of one person, by face, and how many faces no cache has.
 #[derive(Debug, Default)]
 pub(crate) struct PersonFaces<'c> {
-    pub(crate) embeddings: BTreeMap<(ContentHash, [i32; 4]), &'c [f32]>,
+    /// Embedding and capture time.
+    found: BTreeMap<FaceId, (&'c [f32], &'c str)>,
     pub(crate) keys: Vec<FaceKey>,
-    missing: BTreeSet<(ContentHash, [i32; 4])>,
+    missing: BTreeSet<FaceId>,
     /// Entries without a content hash, and photos, that no cache knows.
     n_unknown: usize,
 }
@@ -90,18 +95,24 @@ pub(crate) struct PersonFaces<'c> {
 impl<'c> PersonFaces<'c> {
     fn add(&mut self, key: &FaceKey, caches: &[&'c Cache]) {
         let id = key.id();
-        if self.embeddings.contains_key(&id) {
+        if self.found.contains_key(&id) {
             return;
         }
         match caches.iter().find_map(|cache| cache.face(key)) {
             Some((file, at)) => {
-                self.embeddings.insert(id, &file.faces()[at].embedding);
+                let embedding = file.faces()[at].embedding.as_slice();
+                self.found.insert(id, (embedding, &file.taken));
                 self.keys.push(file.key(&file.faces()[at]));
             }
             None => {
                 self.missing.insert(id);
             }
         }
+    }
+
+    /// Embedding and capture time of each face, in the order of their ids.
+    pub(crate) fn dated(&self) -> Vec<(&'c [f32], &'c str)> {
+        self.found.values().copied().collect()
     }
 
     /// Known faces (or photos, where only those are listed) that no cache has.
@@ -130,7 +141,7 @@ impl<'c> PersonFaces<'c> {
         }
         // The original tool listed photos; also as names in `faces`.
         let photos = faces.iter().chain(list("images").unwrap_or_default());
-        let mut rows: Vec<(FaceKey, &'c [f32])> = Vec::new();
+        let mut rows: Vec<(FaceKey, &'c [f32], &'c str)> = Vec::new();
         let mut seen = BTreeSet::new();
         for photo in photos {
             let path = photo.as_str().or_else(|| photo.get("source")?.as_str());
@@ -142,15 +153,16 @@ impl<'c> PersonFaces<'c> {
                 continue;
             };
             if seen.insert(file.sha256) {
-                rows.extend(file.faces().iter().map(|f| (file.key(f), &*f.embedding)));
+                let faces = file.faces().iter();
+                rows.extend(faces.map(|f| (file.key(f), &*f.embedding, &*file.taken)));
             }
         }
-        let matrix = matching::matrix(rows.iter().map(|(_, e)| *e))?;
+        let matrix = matching::matrix(rows.iter().map(|(_, e, _)| *e))?;
         let vectors = Vectors::new(matrix.view())?;
         let all: Vec<u32> = (0..rows.len() as u32).collect();
         for row in centroid::two_pass_members(&vectors, &all, FIRST_PASS, SECOND_PASS).kept {
-            let (key, embedding) = &rows[row as usize];
-            if self.embeddings.insert(key.id(), embedding).is_none() {
+            let (key, embedding, taken) = &rows[row as usize];
+            if self.found.insert(key.id(), (embedding, taken)).is_none() {
                 self.keys.push(key.clone());
             }
         }
@@ -174,7 +186,7 @@ pub(crate) fn faces_of<'c>(
             faces.add_set(set, caches)?;
         }
     }
-    if (all || faces.embeddings.is_empty()) && registry.identity(root).is_some() {
+    if (all || faces.found.is_empty()) && registry.identity(root).is_some() {
         for key in registry.faces_of(root).iter() {
             faces.add(key, caches);
         }
@@ -182,12 +194,13 @@ pub(crate) fn faces_of<'c>(
     Ok(faces)
 }
 
-/// Everybody who can be recognised with the faces in `caches`. Hidden people
+/// Everybody who can be recognised with the faces in `caches`, by these looks. Hidden people
 /// are known, too: they must not be found again. The forgotten are not.
 pub fn known(
     registry: &Registry,
     top: &Map<String, Value>,
     caches: &[&Cache],
+    looks: LooksBy,
 ) -> Result<Known, PipelineError> {
     let mut numbers: BTreeSet<FacesetNumber> =
         canonical_sets(top).map(|(n, _)| registry.root(n)).collect();
@@ -202,19 +215,20 @@ pub fn known(
         }
         let faces = faces_of(number, registry, top, caches, true)?;
         let name = number.folder_name();
-        match matching::look(faces.embeddings.values().copied(), None)? {
-            Some(look) => known.people.push(Person {
+        let looks = looks.of(&faces.dated())?;
+        if !looks.is_empty() {
+            known.people.push(Person {
                 name,
                 number: Some(number),
-                looks: vec![look],
-            }),
-            None if faces.n_missing() > 0 => known.notes.push(format!(
+                looks,
+            });
+        } else if faces.n_missing() > 0 {
+            known.notes.push(format!(
                 "{name} can't be recognised: none of its {} faces is in the caches given; name the cache that holds them as well",
                 faces.n_missing()
-            )),
-            // A reserved number: nobody to recognise.
-            None => {}
+            ));
         }
+        // Else a reserved number: nobody to recognise.
     }
     Ok(known)
 }

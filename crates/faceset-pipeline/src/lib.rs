@@ -35,6 +35,7 @@ pub mod sort;
 pub mod split;
 pub mod tree;
 pub mod triage;
+pub mod twice;
 pub mod why;
 
 pub use ctx::Ctx;

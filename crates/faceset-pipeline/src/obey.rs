@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use faceset_cache::Cache;
 use faceset_core::manifest::{DroppedFace, RawManifest, RefineManifest, RefinedSet};
 use faceset_core::{CosineDistance, FaceKey, FacesetNumber, canonical_faceset_number};
-use faceset_export::Bounds;
-use faceset_identity::{Matched, Registry};
+use faceset_export::{Bounds, REFUSED_HIDDEN, REFUSED_THIN};
+use faceset_identity::{Matched, Registry, State};
 use serde_json::Map;
 
 use crate::PipelineError;
@@ -307,9 +307,16 @@ impl<'a> PeopleBounds<'a> {
 }
 
 impl Bounds for PeopleBounds<'_> {
-    fn hides(&self, set: &RefinedSet) -> bool {
-        let is_hidden = |n: &FacesetNumber| is_hidden(self.registry, *n);
-        !self.with_hidden && self.of(set).iter().any(is_hidden)
+    fn holds_back(&self, set: &RefinedSet) -> Option<&'static str> {
+        let is_any = |state| {
+            let mut people = self.of(set).iter();
+            people.any(|n| state_of(self.registry, *n) == Some(state))
+        };
+        if !self.with_hidden && is_any(State::Hidden) {
+            Some(REFUSED_HIDDEN)
+        } else {
+            is_any(State::Thin).then_some(REFUSED_THIN)
+        }
     }
 
     fn forbids(&self, set: &RefinedSet, face: &FaceKey) -> bool {
@@ -319,9 +326,12 @@ impl Bounds for PeopleBounds<'_> {
 
 /// True when the person was hidden.
 pub fn is_hidden(registry: &Registry, number: FacesetNumber) -> bool {
-    registry
-        .identity(registry.root(number))
-        .is_some_and(|i| i.state == faceset_identity::State::Hidden)
+    state_of(registry, number) == Some(State::Hidden)
+}
+
+/// The state of the identity that stands for this number.
+fn state_of(registry: &Registry, number: FacesetNumber) -> Option<State> {
+    Some(registry.identity(registry.root(number))?.state)
 }
 
 /// What a report may show: groups and sets without hidden people.

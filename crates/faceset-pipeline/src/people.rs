@@ -14,6 +14,7 @@ use faceset_identity::{
 use serde_json::json;
 
 use crate::dedup::report_path;
+use crate::era::years_path;
 use crate::export::read_manifest;
 use crate::tree::Household;
 use crate::{Ctx, PipelineError};
@@ -203,10 +204,12 @@ pub fn apply_forget(
         let mut writer = CacheWriter::open(path, &meta, ctx.holder)?;
         n_faces += writer.forget(plan)?.n_faces;
         writer.finish()?;
-        // The report of duplicates names faces, and `dedup` makes it anew.
-        let duplicates = report_path(path);
-        if duplicates.is_file() {
-            std::fs::remove_file(&duplicates).map_err(PipelineError::io("erase", &duplicates))?;
+        // The report of duplicates and the remembered dates name photos, and both
+        // are made anew by the step that needs them.
+        for memo in [report_path(path), years_path(path)] {
+            if memo.is_file() {
+                std::fs::remove_file(&memo).map_err(PipelineError::io("erase", &memo))?;
+            }
         }
     }
     let report = faceset_identity::apply_forget(&mut registry, &forgetting.plan, true, ctx.now)?;

@@ -14,7 +14,6 @@ use faceset_identity::{
 };
 use serde::Serialize;
 
-use crate::obey::is_hidden;
 use crate::{Ctx, PipelineError};
 
 /// Why a number is reserved whose folder a person deleted.
@@ -75,16 +74,21 @@ pub fn plan(
         let bin = match identity.state {
             State::Forgotten => continue,
             State::Merged(_) => Some(Bin::Merged),
-            _ if is_hidden(registry, number) => Some(Bin::Hidden),
-            _ => None,
+            State::Hidden => Some(Bin::Hidden),
+            State::Thin => Some(Bin::Thin),
+            State::Active => None,
         };
+        let held = aside.iter().find(|(_, names)| names.contains(name));
         if let Some(bin) = bin {
-            if listed.contains(name) || on_disk.contains(name) {
+            // What was hidden and is thin changes its place.
+            let moves = held.filter(|(held, _)| *held != bin);
+            actions.extend(moves.map(|(held, _)| Action::BringBack(name.clone(), *held)));
+            if moves.is_some() || listed.contains(name) || on_disk.contains(name) {
                 actions.push(Action::SetAside(name.clone(), bin));
             }
             continue;
         }
-        if let Some((bin, _)) = aside.iter().find(|(_, names)| names.contains(name)) {
+        if let Some((bin, _)) = held {
             actions.push(Action::BringBack(name.clone(), *bin));
             continue;
         }

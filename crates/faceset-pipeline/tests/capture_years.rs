@@ -62,6 +62,10 @@ fn every_date_is_counted_for_what_it_is_and_read_once() {
         ),
         (2, 1, 1, 1, 1, 1)
     );
+    let words = r.in_words();
+    let expected = "2 of 7 photos have a believable date; 1 without one, 1 dated before 1990, \
+                    1 dated in the future, 1 garbled, 1 not readable";
+    assert!(words.starts_with(expected), "{words}");
     // The records were made up: none has the bytes of its file.
     assert_eq!((r.read, r.from_record, r.changed), (5, 1, 5));
     let of = |name: &str| first.of(&d.join(name).to_str().unwrap().into());

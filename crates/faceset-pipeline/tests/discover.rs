@@ -8,10 +8,11 @@ use std::path::Path;
 
 use faceset_cache::Cache;
 use faceset_core::FacesetNumber;
+use faceset_pipeline::context::{ContextRules, LooksBy};
 use faceset_pipeline::discover::{DiscoverOptions, DiscoverPlan, plan};
 use faceset_pipeline::{Ctx, PipelineError, people};
 use serde_json::json;
-use support::{Photo, cache, key, keys, look, tree, unenriched, with_ctx};
+use support::{Photo, cache, key, keys, look, photo, tree, unenriched, with_ctx};
 
 /// Ana at 0 degrees in the collection and in the new folder; two strangers at
 /// 90 (9 photos) and 180 (7 photos, one small); a trio at 270.
@@ -205,6 +206,68 @@ fn a_face_that_was_refused_for_somebody_is_not_covered_by_them() {
         .unwrap();
         let plan = found(dir.path(), &cache, &options(), ctx).unwrap();
         assert_eq!((plan.report.covered, plan.report.raw_clusters), (3, 4));
+    });
+}
+
+#[test]
+fn the_context_rules_decide_who_is_covered() {
+    with_ctx(|ctx| {
+        let dir = tempfile::tempdir().unwrap();
+        // Ana at 0 degrees in 2001 and at 70 in 2015: her mean is at 35.
+        let mut photos = look("/photos/ana", 6, Some(2001), 0.0);
+        photos.extend(look("/photos/ana_later", 6, Some(2015), 70.0));
+        photos.push(photo("/photos/new/late.jpg", Some(2015), 100.0));
+        photos.push(photo("/photos/new/early.jpg", Some(2001), 100.0));
+        photos.push(photo("/photos/new/unborn.jpg", Some(1999), 1.0));
+        let mut pair = photo("/photos/new/pair.jpg", None, 3.0);
+        pair.degrees.push(54.0);
+        photos.push(pair);
+        let cache = cache(&dir.path().join("c.npz"), &photos);
+        let mut hers = keys(&cache, "/photos/ana");
+        hers.extend(keys(&cache, "/photos/ana_later"));
+        tree(dir.path(), &[("faceset_001", hers)], ctx);
+        let born = "2000-01-01".parse().unwrap();
+        let decide = |r: &faceset_identity::Registry| {
+            let number = r.find("1")?.number;
+            Ok(r.plan_birth_date(number, Some(born), people::today(ctx))?)
+        };
+        people::change(dir.path(), decide, ctx).unwrap();
+        let covered = |context: ContextRules| {
+            let options = DiscoverOptions {
+                context,
+                ..options()
+            };
+            let plan = found(dir.path(), &cache, &options, ctx).unwrap();
+            assert_eq!(plan.report.faces, 5);
+            plan.report.covered
+        };
+        let mean = ContextRules {
+            looks: LooksBy::Mean,
+            time: false,
+            birth: false,
+            photo: false,
+        };
+        let looks = ContextRules {
+            looks: LooksBy::Eras,
+            ..mean
+        };
+        assert_eq!(covered(mean), 3, "100 degrees are 65 from the mean");
+        assert_eq!(covered(looks), 5, "and 30 from the later look");
+        let time = ContextRules {
+            time: true,
+            ..looks
+        };
+        assert_eq!(covered(time), 4, "which is not hers in 2001");
+        let birth = ContextRules {
+            birth: true,
+            ..looks
+        };
+        assert_eq!(covered(birth), 4);
+        let photo = ContextRules {
+            photo: true,
+            ..looks
+        };
+        assert_eq!(covered(photo), 4, "one of the pair is somebody else");
     });
 }
 

@@ -160,6 +160,32 @@ fn a_second_split_replaces_the_sets_of_the_first() {
 }
 
 #[test]
+fn smaller_anchors_make_smaller_eras_also_when_extended() {
+    with_ctx(|ctx| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut photos = look("/photos/early", 5, Some(2003), 0.0);
+        photos.extend(look("/photos/late", 4, Some(2018), 50.0));
+        let path = dir.path().join("c.npz");
+        let first = cache(&path, &photos);
+        tree(dir.path(), &[("faceset_001", keys(&first, "/photos"))], ctx);
+        let mut small = options(dir.path());
+        small.rule.anchor_min = 5;
+        let plan = plan_split(&first, &small, false, ctx).unwrap();
+        let thin = |lines: &[faceset_pipeline::era::EraLine]| -> Vec<(usize, bool)> {
+            lines.iter().map(|l| (l.n_faces, l.thin)).collect()
+        };
+        assert_eq!(thin(&plan.lines), [(5, false), (4, true)]);
+        let mut file = EraFile::load(dir.path()).unwrap();
+        file.put(plan.person);
+        file.save(dir.path()).unwrap();
+        // Extended by the defaults: what was an anchor still is one.
+        let grown = cache(&path, &[photo("/photos/new/x.jpg", Some(2004), 1.0)]);
+        let again = plan_extend(&grown, &options(dir.path()), false, ctx).unwrap();
+        assert_eq!(thin(&again.lines), [(6, false), (4, true)]);
+    });
+}
+
+#[test]
 fn a_person_with_few_faces_has_thin_eras_only() {
     with_ctx(|ctx| {
         let dir = tempfile::tempdir().unwrap();

@@ -12,7 +12,6 @@ use faceset_core::manifest::{RawManifest, RefineManifest};
 use faceset_identity::{Registry, RegistryWriter};
 use faceset_pipeline::cluster::{self, ClusterOptions, load_cache};
 use faceset_pipeline::extend::{self, ExtendOptions, ExtendReport, ExtendSources};
-use faceset_pipeline::matching::Nearest;
 use faceset_pipeline::refine::{self, RefineOptions};
 use proptest::prelude::*;
 
@@ -61,7 +60,7 @@ fn extend(home: &Home, new: &[Shot]) -> ExtendReport {
         )
         .unwrap();
         let (sources, options) = (sources(home), ExtendOptions::default());
-        let plan = extend::plan(&cache, &sources, &options, &registry, &Nearest, ctx).unwrap();
+        let plan = extend::plan(&cache, &sources, &options, &registry, ctx).unwrap();
         extend::apply(&plan, &sources, ctx).unwrap()
     })
 }
@@ -133,8 +132,7 @@ fn exactly_at_the_threshold_joins() {
         with_ctx(|ctx| {
             let cache = load_cache(&home.path("c.npz"), ctx).unwrap();
             let nobody = Registry::default();
-            let plan =
-                extend::plan(&cache, &sources(&home), &options, &nobody, &Nearest, ctx).unwrap();
+            let plan = extend::plan(&cache, &sources(&home), &options, &nobody, ctx).unwrap();
             assert_eq!(plan.report().matched, joins);
         });
     }
@@ -188,7 +186,7 @@ fn sets_get_what_joined_while_they_were_not_named() {
     with_ctx(|ctx| {
         let cache = load_cache(&home.path("c.npz"), ctx).unwrap();
         let (options, nobody) = (ExtendOptions::default(), Registry::default());
-        let plan = extend::plan(&cache, &without, &options, &nobody, &Nearest, ctx).unwrap();
+        let plan = extend::plan(&cache, &without, &options, &nobody, ctx).unwrap();
         extend::apply(&plan, &without, ctx).unwrap();
     });
     assert_eq!(sets(&home).facesets[0].faces.len(), 6);
@@ -284,7 +282,7 @@ fn a_result_of_other_models_is_refused() {
     with_ctx(|ctx| {
         let cache = load_cache(&home.path("c.npz"), ctx).unwrap();
         let (options, nobody) = (ExtendOptions::default(), Registry::default());
-        let error = extend::plan(&cache, &sources(&home), &options, &nobody, &Nearest, ctx);
+        let error = extend::plan(&cache, &sources(&home), &options, &nobody, ctx);
         assert!(error.unwrap_err().to_string().contains("other models"));
     });
 }

@@ -14,7 +14,6 @@ use faceset_export::Bounds;
 use faceset_identity::{Plan, Registry, RegistryWriter, State};
 use faceset_pipeline::obey::{PeopleBounds, leave_out, regroup};
 use faceset_pipeline::split::{SPLIT_THRESHOLD, propose};
-use faceset_pipeline::triage::{Rank, rank};
 use faceset_pipeline::{PipelineError, people, pick, tree};
 use serde_json::Value;
 
@@ -151,8 +150,9 @@ fn hidden_people_are_not_exported_and_are_back_after_one_undo() {
     let registry = family.registry();
     let manifest = refined(&[("faceset_001", &family.ana)]);
     let set = &manifest.facesets[0];
-    assert!(PeopleBounds::new(&registry, &manifest, false).hides(set));
-    assert!(!PeopleBounds::new(&registry, &manifest, true).hides(set));
+    let held_back =
+        |with_hidden| PeopleBounds::new(&registry, &manifest, with_hidden).holds_back(set);
+    assert_eq!((held_back(false), held_back(true)), (Some("hidden"), None));
     family.undo_last();
     assert_eq!(family.listed("facesets"), ["faceset_001", "faceset_002"]);
     assert!(family.swap().join("faceset_002/faces/0003.png").is_file());
@@ -160,6 +160,41 @@ fn hidden_people_are_not_exported_and_are_back_after_one_undo() {
         family.registry().identity(number(1)).unwrap().state,
         State::Active
     );
+}
+
+#[test]
+fn a_thin_set_moves_to_its_own_place_and_comes_back_also_by_way_of_hiding() {
+    let family = Family::new();
+    let place = |bin: &str| family.swap().join(bin).join("faceset_002").is_dir();
+    let places = || (place(""), place("_thin"), place("_dropped"));
+    let thin = |thin| {
+        family
+            .change(|r| Ok(r.plan_thin_all(&[number(2)], thin)?))
+            .unwrap();
+    };
+    thin(true);
+    assert_eq!(places(), (false, true, false));
+    assert_eq!(family.listed("thin"), ["faceset_002"]);
+    assert_eq!(family.listed("facesets"), ["faceset_001"]);
+    let registry = family.registry();
+    let manifest = refined(&[("faceset_002", &family.bob)]);
+    let bounds = PeopleBounds::new(&registry, &manifest, true);
+    assert_eq!(bounds.holds_back(&manifest.facesets[0]), Some("thin"));
+    family
+        .change(|r| Ok(r.plan_hide_all(&[number(2)])?))
+        .unwrap();
+    assert_eq!(places(), (false, false, true));
+    assert!(family.listed("thin").is_empty());
+    family
+        .change(|r| Ok(r.plan_unhide_all(&[number(2)])?))
+        .unwrap();
+    assert_eq!(places(), (false, true, false), "thin as before");
+    thin(false);
+    assert_eq!(places(), (true, false, false));
+    assert_eq!(family.listed("facesets"), ["faceset_001", "faceset_002"]);
+    assert!(family.swap().join("faceset_002/faces/0003.png").is_file());
+    family.undo_last();
+    assert_eq!(places(), (false, true, false), "undo takes it back");
 }
 
 #[test]
@@ -472,54 +507,4 @@ fn a_split_gives_a_number_that_later_groupings_keep() {
             .plan_split(number(1), &rest, &std::collections::BTreeSet::new())
             .is_err()
     );
-}
-
-#[test]
-fn strangers_are_ranked_and_the_tail_hidden_in_one_undoable_change() {
-    let home = Home::new();
-    let mut all = shots("s", 3, turned(0, 0.0, 1));
-    all.extend(shots("t", 2, turned(1, 0.0, 0)));
-    // Somebody with a name, once together with the second stranger.
-    all.push(shot("both", &[turned(2, 0.0, 0), turned(1, 0.0, 0)]));
-    all[3].taken = "2009-05-01T10:00:00";
-    all[4].taken = "2014-05-01T10:00:00";
-    all[3].short_px = 250.0;
-    let cache = home.embed(&all);
-    let swap = home.path("swap");
-    let key = |name: &str, nth| home.key(&cache, name, nth);
-    let first = vec![key("s00", 0), key("s01", 0), key("s02", 0)];
-    let second = vec![key("t00", 0), key("t01", 0), key("both", 1)];
-    record(
-        &swap,
-        &[
-            ("faceset_001", first),
-            ("faceset_002", second),
-            ("faceset_003", vec![key("both", 0)]),
-        ],
-    );
-    let change = |decide: &dyn Fn(&Registry) -> Result<Plan, PipelineError>| {
-        with_ctx(|ctx| people::change(&swap, decide, ctx)).unwrap()
-    };
-    change(&|r| Ok(r.plan_name(number(3), Some("Mia"))?));
-    let today = "2026-02-02".parse().unwrap();
-    let order = |by| -> Vec<u32> {
-        let registry = Registry::load(&swap, today).unwrap();
-        rank(&registry, Some(&cache), by)
-            .iter()
-            .map(|s| s.number.get())
-            .collect()
-    };
-    assert_eq!(order(Rank::Years), [2, 1]);
-    assert_eq!(order(Rank::Company), [2, 1]);
-    let registry = Registry::load(&swap, today).unwrap();
-    let strangers = rank(&registry, Some(&cache), Rank::Count);
-    let two = strangers.iter().find(|s| s.number == number(2)).unwrap();
-    assert_eq!(two.years, [2009, 2014]);
-    assert_eq!(two.with, [("Mia".to_owned(), 1)]);
-    assert_eq!((two.photos, two.faces, two.shared_photos), (3, 3, 1));
-    let tail: Vec<_> = strangers.iter().skip(1).map(|s| s.number).collect();
-    change(&|r| Ok(r.plan_hide_all(&tail)?));
-    assert_eq!(order(Rank::Count).len(), 1);
-    change(&|r| Ok(r.plan_undo(r.history().last().unwrap().id)?));
-    assert_eq!(order(Rank::Count).len(), 2);
 }

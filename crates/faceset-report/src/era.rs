@@ -78,10 +78,13 @@ pub struct EraBand {
     pub undated: usize,
 }
 
-/// Left edge and width of both plots, and height of a band and of the bars, in
-/// units of the drawing.
-const LEFT: f64 = 92.0;
-const WIDTH: f64 = 380.0;
+/// Left edge and width of the timeline, which leave room for the names of looks
+/// and for half of the last year's; in units of the drawing.
+const LEFT: f64 = 110.0;
+const WIDTH: f64 = 350.0;
+/// Width of all bars.
+const BARS_WIDTH: f64 = 464.0;
+/// Height of a band, and of the bars.
 const BAND: f64 = 18.0;
 const BARS: f64 = 110.0;
 /// Radius of the dot of the fullest year.
@@ -230,7 +233,11 @@ fn band_view(band: &EraBand, y: f64, fullest: usize, x: &dyn Fn(i32) -> f64) -> 
     BandView {
         text_y: number(y + 4.0, 2),
         line_y: number(y, 2),
-        label: format!("{} ({})", band.label, count(band.n_faces)),
+        label: match band.undated {
+            0 => format!("{} ({})", band.label, count(band.n_faces)),
+            n if n == band.n_faces => format!("{} ({})", band.label, count(n)),
+            n => format!("{} ({}+{})", band.label, count(band.n_faces - n), count(n)),
+        },
         note: format!("{}{undated}", many(band.n_faces, "face", "faces")),
         dots: band
             .by_year
@@ -251,7 +258,7 @@ fn band_view(band: &EraBand, y: f64, fullest: usize, x: &dyn Fn(i32) -> f64) -> 
 
 fn bars(bins: &[PairBin]) -> Vec<Bar> {
     let tallest = bins.iter().map(|b| b.n_pairs).max().unwrap_or(0).max(1);
-    let step = (LEFT + WIDTH - 8.0) / bins.len().max(1) as f64;
+    let step = BARS_WIDTH / bins.len().max(1) as f64;
     bins.iter()
         .enumerate()
         .map(|(at, bin)| {
@@ -326,8 +333,10 @@ mod tests {
     fn years_lie_on_one_axis_and_dots_grow_by_area() {
         let drawn = timeline(&page().bands).unwrap();
         let xs: Vec<&str> = drawn.bands[0].dots.iter().map(|d| d.x.as_str()).collect();
-        assert_eq!(xs, ["92", "472"]);
-        assert_eq!(drawn.bands[1].dots[0].x, "282", "2005 is half-way");
+        assert_eq!(xs, ["110", "460"]);
+        assert_eq!(drawn.bands[1].dots[0].x, "285", "2005 is half-way");
+        assert_eq!(drawn.bands[0].label, "2000-10 (3+1)", "one has no date");
+        assert_eq!(drawn.bands[1].label, "2005 (1)");
         assert_eq!(drawn.bands[0].dots[1].r, "8");
         assert_eq!(drawn.bands[0].dots[0].r, "5.66", "half of the area");
         assert_eq!(drawn.bands[1].line_y, "39");
@@ -352,7 +361,7 @@ mod tests {
             undated: 0,
         };
         let drawn = timeline(&[band]).unwrap();
-        assert_eq!(drawn.ticks, [("92".to_owned(), "2005".to_owned())]);
+        assert_eq!(drawn.ticks, [("110".to_owned(), "2005".to_owned())]);
     }
 
     #[test]

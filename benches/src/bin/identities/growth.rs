@@ -9,19 +9,34 @@ use faceset_core::manifest::RawManifest;
 use faceset_identity::Registry;
 use faceset_pipeline::Ctx;
 use faceset_pipeline::cluster::{self, ClusterOptions};
-use faceset_pipeline::context::{Context, LooksBy};
+use faceset_pipeline::context::{ContextRules, LooksBy};
 use faceset_pipeline::extend::{self, ExtendOptions, ExtendSources};
 use faceset_pipeline::materialize::LinkMode;
 
 use crate::truth::{FaceId, Truth};
 
 /// How an extension looks at people.
-const WAYS: [(&str, bool, bool); 4] = [
-    ("extend", false, false),
-    ("extend, time-aware", true, false),
-    ("extend, two people a photo", false, true),
-    ("extend, both", true, true),
+const WAYS: [(&str, ContextRules); 4] = [
+    ("extend, one mean", rules(LooksBy::Mean, false, false)),
+    ("extend, nearest look", rules(LooksBy::Eras, false, false)),
+    (
+        "extend, look nearest in time",
+        rules(LooksBy::Eras, true, false),
+    ),
+    (
+        "extend, one mean, two people a photo",
+        rules(LooksBy::Mean, false, true),
+    ),
 ];
+
+const fn rules(looks: LooksBy, time: bool, photo: bool) -> ContextRules {
+    ContextRules {
+        looks,
+        time,
+        birth: false,
+        photo,
+    }
+}
 
 pub(crate) fn measure(cache: &Cache, truth: &Truth, ctx: Ctx<'_>) -> Result<()> {
     println!(
@@ -46,7 +61,7 @@ pub(crate) fn measure(cache: &Cache, truth: &Truth, ctx: Ctx<'_>) -> Result<()> 
             }
         }
     }
-    for (at, (way, time, photo)) in WAYS.iter().enumerate() {
+    for (at, (way, context)) in WAYS.iter().enumerate() {
         let raw = dir.path().join(format!("raw{at}"));
         for batch in 1..truth.n_batches {
             let before: RawManifest = read(&raw)?;
@@ -56,19 +71,13 @@ pub(crate) fn measure(cache: &Cache, truth: &Truth, ctx: Ctx<'_>) -> Result<()> 
                 refined: None,
             };
             let options = ExtendOptions {
-                looks: if *time { LooksBy::Eras } else { LooksBy::Mean },
+                context: *context,
                 link: Some(LinkMode::None),
                 ..ExtendOptions::default()
             };
             let registry = Registry::default();
-            let rules = Context {
-                registry: &registry,
-                time: *time,
-                birth: false,
-                photo: *photo,
-            };
             let grown = &caches[batch as usize];
-            let plan = extend::plan(grown, &sources, &options, &registry, &rules, ctx)?;
+            let plan = extend::plan(grown, &sources, &options, &registry, ctx)?;
             extend::apply(&plan, &sources, ctx)?;
             row(batch, way, &plan.raw, truth, Some(&before));
         }

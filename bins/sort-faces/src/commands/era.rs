@@ -73,7 +73,8 @@ struct Making {
     /// Cut between looks; equal stays apart
     #[arg(long, value_name = "DISTANCE", default_value = "0.35", value_parser = distance)]
     threshold: CosineDistance,
-    /// Faces that make an anchor
+    /// Faces that make an anchor, and an era that is not thin (never more than 20 there);
+    /// `extend` takes what the split said
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..))]
     anchor_min: u32,
     /// Farthest fragment that joins an anchor; equal joins

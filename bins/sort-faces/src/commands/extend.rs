@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use faceset_cli::{Context, Report};
 use faceset_core::CosineDistance;
 use faceset_pipeline::cluster::load_cache;
-use faceset_pipeline::context::{Context as Rules, LooksBy};
 use faceset_pipeline::extend::{self, ExtendOptions, ExtendReport, ExtendSources};
 use faceset_pipeline::people;
 
 use super::{count, json};
-use crate::args::{GateArgs, Link, PeopleArgs, distance};
+use crate::args::{ContextArgs, GateArgs, Link, PeopleArgs, distance};
 use crate::session::{for_people, with_ctx};
 
 /// Flags.
@@ -35,15 +34,8 @@ pub(crate) struct Args {
     /// Distinct photos that a set needs: new people with as many are told
     #[arg(long, value_name = "N", default_value_t = 15)]
     min_faces: usize,
-    /// Compare with a person's look of the same years instead of one mean
-    #[arg(long)]
-    time_aware: bool,
-    /// Nobody is on a photo taken before the day of their birth
-    #[arg(long)]
-    after_birth: bool,
-    /// Two faces of one photo prefer two people (collages and mirrors are let through)
-    #[arg(long)]
-    two_people: bool,
+    #[command(flatten)]
+    context: ContextArgs,
     #[command(flatten)]
     gates: GateArgs,
     #[command(flatten)]
@@ -64,11 +56,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
         outlier_threshold: args.outlier_threshold,
         gates: args.gates.gates()?,
         min_faces: args.min_faces,
-        looks: if args.time_aware {
-            LooksBy::Eras
-        } else {
-            LooksBy::Mean
-        },
+        context: args.context.rules(),
         link: args.link.map(Into::into),
     };
     let sources = ExtendSources {
@@ -80,13 +68,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let report = with_ctx(context, None, |ctx| {
         let cache = load_cache(&args.cache, ctx)?;
         let registry = people::load(&folder, ctx)?;
-        let rules = Rules {
-            registry: &registry,
-            time: args.time_aware,
-            birth: args.after_birth,
-            photo: args.two_people,
-        };
-        let plan = extend::plan(&cache, &sources, &options, &registry, &rules, ctx)?;
+        let plan = extend::plan(&cache, &sources, &options, &registry, ctx)?;
         if args.dry_run {
             Ok(plan.report().clone())
         } else {

@@ -76,6 +76,18 @@ enum Action {
         #[arg(required = true)]
         people: Vec<String>,
     },
+    /// People with too few faces for a set: not exported, their sets move to _thin/
+    Thin {
+        /// Numbers, folders or names
+        #[arg(required = true)]
+        people: Vec<String>,
+    },
+    /// Take that back; the sets return
+    Unthin {
+        /// Numbers, folders or names
+        #[arg(required = true)]
+        people: Vec<String>,
+    },
     /// The face that stands for the person
     Feature {
         /// Number, folder or name
@@ -114,8 +126,10 @@ enum Action {
     },
     /// Propose how one person could be two; with --apply give groups a new number
     Split(groups::SplitArgs),
-    /// Rank the people without a name; with --hide hide the tail of the list
+    /// Rank the people without a name; with --hide-after hide the tail of the list
     Triage(groups::TriageArgs),
+    /// Photos that show one person twice: mirrors, collages, and mistakes first
+    Twice(groups::TwiceArgs),
     /// Every change, or those of one person
     History {
         /// Number, folder or name
@@ -183,6 +197,7 @@ fn act(action: &Action, folder: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, Pipe
         }
         Action::Split(args) => groups::split(args, folder, ctx),
         Action::Triage(args) => groups::triage(args, folder, ctx),
+        Action::Twice(args) => groups::twice(args, folder, ctx),
         change => people::change(
             folder,
             |registry| decide(change, registry, folder, ctx),
@@ -210,6 +225,8 @@ fn decide(
         Action::Unmerge { person } => registry.plan_unmerge(number(registry, person)?),
         Action::Hide { people } => registry.plan_hide_all(&numbers(registry, people)?),
         Action::Unhide { people } => registry.plan_unhide_all(&numbers(registry, people)?),
+        Action::Thin { people } => registry.plan_thin_all(&numbers(registry, people)?, true),
+        Action::Unthin { people } => registry.plan_thin_all(&numbers(registry, people)?, false),
         Action::Feature { person, face: text } => {
             let person = number(registry, person)?;
             let chosen = match text.as_str() {
@@ -253,7 +270,8 @@ fn decide(
         | Action::History { .. }
         | Action::Sync { .. }
         | Action::Split(_)
-        | Action::Triage(_) => unreachable!("handled before: these look, or do more"),
+        | Action::Triage(_)
+        | Action::Twice(_) => unreachable!("handled before: these look, or do more"),
     };
     Ok(plan?)
 }

@@ -48,6 +48,8 @@ pub(crate) fn sets_of(file: &Path, doc: &Value) -> Vec<DiskSet> {
         "thin_eras",
         "rejected",
         "merged",
+        "hidden",
+        "thin",
         "masked",
         "persons",
     ] {

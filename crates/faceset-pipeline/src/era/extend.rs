@@ -104,7 +104,9 @@ pub fn plan(
         no_anchor: 0,
         years: dates.report,
     };
-    let (anchors, of_anchor) = anchors(old, cache, options.rule.anchor_min, &mut report)?;
+    // What was an anchor in the split is one now.
+    let anchor_min = old.anchor_min().unwrap_or(options.rule.anchor_min);
+    let (anchors, of_anchor) = anchors(old, cache, anchor_min, &mut report)?;
     let decided = attach(
         &anchors,
         &Vectors::new(matrix.view())?,

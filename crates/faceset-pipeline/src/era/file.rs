@@ -78,6 +78,11 @@ impl EraEntry {
 }
 
 impl PersonEras {
+    /// Faces that made an anchor when these eras were split.
+    pub(crate) fn anchor_min(&self) -> Option<usize> {
+        usize::try_from(self.params.get("anchor_min")?.as_u64()?).ok()
+    }
+
     /// Names of all eras.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.eras.iter().map(|e| e.name.as_str())

@@ -64,7 +64,7 @@ pub(crate) fn seed(
     }
     let top = read_top(&options.swap_ready)?;
     let faces = faces_of(number, &registry, &top, &[cache], false)?;
-    let look = matching::look(faces.embeddings.values().copied(), None)?;
+    let look = matching::look(faces.dated().into_iter().map(|f| f.0), None)?;
     let Some(look) = look else {
         return Err(PipelineError::Options(format!(
             "{} has no face in {} ({} are known of them): name the cache that their set was made from",

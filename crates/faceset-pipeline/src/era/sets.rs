@@ -112,10 +112,12 @@ pub(crate) fn plan_sets<R>(
         &mut plan,
         &json!({"step": "era-split", "identity": seed.number}),
     );
+    // Who asks for smaller anchors has use for smaller eras.
+    let thin_below = person.anchor_min().unwrap_or(THIN_BELOW).min(THIN_BELOW);
     let mut lines = Vec::new();
     for (era, set) in person.eras.iter().zip(&manifest.facesets) {
         let counts: YearCounts = set.faces.iter().map(|k| dates.of(&k.path)).collect();
-        let thin = era.faces.len() < THIN_BELOW;
+        let thin = era.faces.len() < thin_below;
         let mut line = EraLine {
             name: era.name.clone(),
             n_faces: era.faces.len(),
@@ -137,7 +139,7 @@ pub(crate) fn plan_sets<R>(
                 planned.markers.push(Marker {
                     file: "THIN.txt".to_owned(),
                     text: format!(
-                        "{} faces; fewer than {THIN_BELOW} make a poor set\n",
+                        "{} faces; fewer than {thin_below} make a poor set\n",
                         era.faces.len()
                     ),
                 });

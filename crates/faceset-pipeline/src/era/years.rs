@@ -96,22 +96,34 @@ impl YearReport {
             + self.future
             + self.garbled
             + self.unreadable;
-        let text = format!(
-            "{} of {total} photos have a believable date; {} have none, {} are dated before {}, \
-             {} in the future, {} are garbled, {} could not be read",
-            self.dated,
-            self.no_date,
-            self.too_early,
-            faceset_media::MIN_CAPTURE_YEAR,
-            self.future,
-            self.garbled,
-            self.unreadable,
-        );
+        let flaws = [
+            (self.no_date, "without one".to_owned()),
+            (
+                self.too_early,
+                format!("dated before {}", faceset_media::MIN_CAPTURE_YEAR),
+            ),
+            (self.future, "dated in the future".to_owned()),
+            (self.garbled, "garbled".to_owned()),
+            (self.unreadable, "not readable".to_owned()),
+        ];
+        let flaws: Vec<String> = flaws
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{n} {what}"))
+            .collect();
+        let text = match flaws.as_slice() {
+            [] => format!("all {total} photos have a believable date"),
+            flaws => format!(
+                "{} of {total} photos have a believable date; {}",
+                self.dated,
+                flaws.join(", ")
+            ),
+        };
         if self.changed == 0 {
             return text;
         }
         format!(
-            "{text}; {} changed since they were embedded, their new dates count (embed again to see their faces as they are now)",
+            "{text}; {} changed since embedding: their new dates count (embed again to see their faces as they are now)",
             self.changed
         )
     }

@@ -23,9 +23,9 @@ use faceset_quality::Gates;
 use serde::Serialize;
 
 use crate::cluster::{self, CLUSTER_THRESHOLD};
-use crate::context::LooksBy;
+use crate::context::ContextRules;
 use crate::export::read_manifest;
-use crate::matching::{MATCH_THRESHOLD, Rules};
+use crate::matching::MATCH_THRESHOLD;
 use crate::materialize::{self, LinkMode, TreePlan, TreeReport};
 use crate::refine;
 use crate::{Ctx, PipelineError};
@@ -52,9 +52,9 @@ pub struct ExtendOptions {
     /// Distinct photos from which on a new person is worth a set of their own.
     /// Only for the report. Default 15.
     pub min_faces: usize,
-    /// By which directions known people are found. Default: the mean of their
-    /// founding faces.
-    pub looks: LooksBy,
+    /// What counts beside the distance. Known people are found by their founding
+    /// faces.
+    pub context: ContextRules,
     /// How photos get into the folders. Default: as those that are there.
     pub link: Option<LinkMode>,
 }
@@ -67,7 +67,7 @@ impl Default for ExtendOptions {
             outlier_threshold: CosineDistance::constant(0.55),
             gates: Gates::default(),
             min_faces: 15,
-            looks: LooksBy::default(),
+            context: ContextRules::default(),
             link: None,
         }
     }
@@ -167,13 +167,12 @@ impl ExtendPlan {
 }
 
 /// Decides where the new faces go. `registry` is what people said (an empty one
-/// is fine), `rules` what else counts ([`crate::matching::Nearest`]: nothing).
+/// is fine).
 pub fn plan(
     cache: &Cache,
     sources: &ExtendSources,
     options: &ExtendOptions,
     registry: &Registry,
-    rules: &dyn Rules,
     ctx: Ctx<'_>,
 ) -> Result<ExtendPlan, PipelineError> {
     let raw_path = sources.raw.join(cluster::MANIFEST);
@@ -193,15 +192,7 @@ pub fn plan(
         ..ExtendReport::default()
     };
     let mut people = raw::People::new(old, cache, refined.as_ref(), registry)?;
-    people.take_in(
-        cache,
-        options,
-        registry,
-        rules,
-        &sources.raw,
-        &mut report,
-        ctx,
-    )?;
+    people.take_in(cache, options, registry, &sources.raw, &mut report, ctx)?;
     let mut set_tree = TreePlan::default();
     if let Some(manifest) = &mut refined {
         sets::feed(manifest, &people, cache, options, registry, &mut report)?;

@@ -13,9 +13,7 @@ use serde_json::{Map, json};
 use super::{ExtendOptions, ExtendReport, FOUNDING_FACES, Placed};
 use crate::cluster::{self, NOFACE, SINGLETONS, cache_ref, places_of};
 use crate::context::LooksBy;
-use crate::matching::{
-    Decision, Face, MATCH_THRESHOLD, NegativeMemory, Person, Rules, decide, matrix,
-};
+use crate::matching::{Decision, Face, MATCH_THRESHOLD, NegativeMemory, Person, decide, matrix};
 use crate::materialize::TreePlan;
 use crate::refine::FIRST_PASS;
 use crate::{Ctx, PipelineError};
@@ -99,13 +97,11 @@ impl People {
     }
 
     /// Places every face that the manifest does not know.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one plan")]
     pub(super) fn take_in(
         &mut self,
         cache: &Cache,
         options: &ExtendOptions,
         registry: &Registry,
-        rules: &dyn Rules,
         raw_dir: &Path,
         report: &mut ExtendReport,
         ctx: Ctx<'_>,
@@ -131,11 +127,11 @@ impl People {
         if new.is_empty() {
             return Ok(());
         }
-        let persons = self.compared(cache, registry, options.looks)?;
+        let persons = self.compared(cache, registry, options.context.looks)?;
         let faces: Vec<Face<'_>> = new.iter().map(|row| Face::of(row)).collect();
         ctx.progress
             .start("matching faces", Some(faces.len() as u64));
-        let rules = (NegativeMemory(registry), rules);
+        let rules = (NegativeMemory(registry), options.context.with(registry));
         let decisions = decide(&faces, &persons, options.match_threshold, &rules)?;
         ctx.progress.advance(faces.len() as u64);
         ctx.progress.finish();

@@ -1,13 +1,16 @@
-//! `people split` and `people triage`.
+//! `people split`, `people triage` and `people twice`.
 
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use faceset_core::manifest::RawManifest;
 use faceset_core::{CosineDistance, FaceKey};
-use faceset_identity::numbers_on_disk;
-use faceset_pipeline::cluster::load_cache;
+use faceset_identity::{Registry, numbers_on_disk};
+use faceset_pipeline::cluster::{self, load_cache};
+use faceset_pipeline::export::read_manifest;
 use faceset_pipeline::split::{SubGroup, propose};
-use faceset_pipeline::triage::{Rank, Stranger, rank};
+use faceset_pipeline::triage::{Rank, Stranger, plan_hide, rank};
+use faceset_pipeline::twice::{self, Twice};
 use faceset_pipeline::{Ctx, PipelineError, people};
 
 use super::number;
@@ -76,6 +79,9 @@ pub(super) struct TriageArgs {
     /// The cache, for sizes and years
     #[arg(long, value_name = "FILE")]
     cache: Option<PathBuf>,
+    /// The output of `cluster`: its groups that are nobody known yet, too
+    #[arg(long, value_name = "DIR")]
+    raw: Option<PathBuf>,
     /// What to rank by
     #[arg(long, value_enum, default_value = "count")]
     by: By,
@@ -114,18 +120,59 @@ pub(super) fn triage(
         .as_deref()
         .map(|path| load_cache(path, ctx))
         .transpose()?;
+    let raw: Option<RawManifest> = args
+        .raw
+        .as_deref()
+        .map(|dir| read_manifest(&dir.join(cluster::MANIFEST)))
+        .transpose()?;
+    let ranked = |registry: &Registry| rank(registry, raw.as_ref(), cache.as_ref(), by);
     let Some(keep) = args.hide_after else {
-        let strangers = rank(&people::load(folder, ctx)?, cache.as_ref(), by);
+        let strangers = ranked(&people::load(folder, ctx)?);
         let lines = strangers.iter().map(Stranger::line).collect();
-        return Ok(super::view::or(lines, "everybody has a name or is hidden"));
+        return Ok(super::view::or(
+            lines,
+            "nobody is left: everybody has a name or is hidden",
+        ));
     };
     people::change(
         folder,
         |registry| {
-            let strangers = rank(registry, cache.as_ref(), by);
-            let tail: Vec<_> = strangers.iter().skip(keep).map(|s| s.number).collect();
-            Ok(registry.plan_hide_all(&tail)?)
+            let strangers = ranked(registry);
+            let tail = strangers.get(keep..).unwrap_or_default();
+            Ok(plan_hide(registry, tail, &numbers_on_disk(folder)?)?)
         },
         ctx,
     )
+}
+
+/// Flags of `twice`.
+#[derive(Debug, clap::Args)]
+pub(super) struct TwiceArgs {
+    /// Number, folder or name [default: everybody]
+    person: Option<String>,
+    /// The cache, to tell look-alikes from mistakes
+    #[arg(long, value_name = "FILE")]
+    cache: Option<PathBuf>,
+}
+
+/// Lists.
+pub(super) fn twice(
+    args: &TwiceArgs,
+    folder: &Path,
+    ctx: Ctx<'_>,
+) -> Result<Vec<String>, PipelineError> {
+    let registry = people::load(folder, ctx)?;
+    let who = args
+        .person
+        .as_deref()
+        .map(|text| number(&registry, text))
+        .transpose()?;
+    let cache = args
+        .cache
+        .as_deref()
+        .map(|path| load_cache(path, ctx))
+        .transpose()?;
+    let found = twice::twice(&registry, cache.as_ref(), who);
+    let lines = found.iter().map(Twice::line).collect();
+    Ok(super::view::or(lines, "no photo shows one person twice"))
 }
