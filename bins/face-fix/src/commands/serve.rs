@@ -13,7 +13,7 @@ use faceset_cli::{Context, Report};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::session::{SessionArgs, block_on, now, own_faces};
+use crate::session::{QueueArgs, SessionArgs, block_on, now, own_faces};
 
 /// How often Ctrl-C is looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -25,6 +25,8 @@ pub(crate) struct Args {
     /// splitting then use its embeddings
     #[arg(long, value_name = "FILE")]
     cache: Option<PathBuf>,
+    #[command(flatten)]
+    queue: QueueArgs,
     /// Port of the page; 0 takes a free one
     #[arg(long, env = "PORT", default_value_t = 8080)]
     port: u16,
@@ -56,7 +58,8 @@ async fn serve(args: &Args, session: &SessionArgs, context: &Context) -> anyhow:
     let names = Names::new(address, &args.host_name);
     let mut options = AppOptions::new(session.who(), now);
     if let Some(cache) = &args.cache {
-        options = options.with_own_faces(Arc::new(own_faces(cache, context)?));
+        let (_, own) = own_faces(cache, &args.queue, context)?;
+        options = options.with_own_faces(Arc::new(own));
     }
     let app = App::new(engine.clone(), options);
     announce(

@@ -8,6 +8,7 @@ const KEYS = [
   [["N"], "No, it is right: leave the marked face where it is"],
   [["1", "…", "9"], "Give the face of that number to the correct person"],
   [["U"], "Take the marked face from everybody; with several faces, then its number (Escape leaves)"],
+  [["X"], "It is no face at all; with several faces, then its number. Our own grouping will leave it out too"],
   [["A"], "All faces that are still open are right"],
   [["←", "→"], "Mark another open face"],
   [["S"], "Skip this photo"],

@@ -17,6 +17,15 @@ import { faceCard } from "./facecard.js";
 const AHEAD = 6;
 const PREVIEWS_AHEAD = 3;
 
+/** The buttons that decide a face. */
+const DECIDING = ["yes", "no", "unassign", "no_face", "rest"];
+
+/** What picking a face by its number is for. */
+const PICKING = {
+  unassign: "Unassign which face? Press its number; Escape leaves.",
+  no_face: "Which one is no face? Press its number; Escape leaves.",
+};
+
 /** The screen. `pair` is { wrong, correct, filter, auto, delay, margin, skipBoth }. */
 export async function review(app, pair) {
   const screen = new Review(app, pair);
@@ -37,7 +46,7 @@ class Review {
     this.photo = null;
     this.image = null;
     this.marked = null;
-    this.picking = false;
+    this.picking = null;
     this.sending = false;
     this.stats = null;
     this.fetching = null;
@@ -93,7 +102,8 @@ class Review {
       el("aside", { class: "side" }, this.hint, timer, this.list,
         el("div", { class: "actions" },
           button("Y", "Give to correct", "yes"), button("N", "It is right", "no"),
-          button("U", "Unassign", "unassign"), button("A", "Rest is right", "rest"),
+          button("U", "Unassign", "unassign", "Take it from everybody"), button("X", "No face", "no_face", "It is no face at all"),
+          button("A", "Rest is right", "rest"),
           button("S", "Skip photo", "skip")))));
     const { read_only: readOnly, dry_run: dryRun } = this.app.state;
     if (readOnly || dryRun) this.place.before(el("b", { class: "mode" }, readOnly ? "read only" : "dry run"));
@@ -132,7 +142,7 @@ class Review {
     this.photo = null;
     this.image = null;
     this.marked = null;
-    this.picking = false;
+    this.picking = null;
     try {
       while (this.coming.length === 0 && !this.ended) {
         if (!this.fetching) this.waitingForPhotos();
@@ -162,7 +172,7 @@ class Review {
   async open(photo, mayAuto) {
     this.photo = photo;
     this.image = null;
-    this.picking = false;
+    this.picking = null;
     this.marked = this.openFaces()[0]?.id ?? null;
     this.render();
     try {
@@ -197,7 +207,7 @@ class Review {
     const ours = photo.faces.filter((face) => face.number !== null);
     const cards = ours.map((face) => faceCard(face, this.image, this.pair, face.id === this.marked, () => pick(face)));
     fill(this.list, cards);
-    this.list.querySelector(".marked")?.scrollIntoView({ block: "nearest" });
+    this.list.querySelector(".face.marked")?.scrollIntoView({ block: "nearest" });
     this.renderState();
   }
 
@@ -205,7 +215,7 @@ class Review {
     const { photo, stats } = this;
     const open = this.openFaces().length;
     const still = !this.app.state.read_only && !this.sending && open > 0;
-    for (const what of ["yes", "no", "unassign", "rest"]) this.buttons[what].disabled = !still;
+    for (const what of DECIDING) this.buttons[what].disabled = !still;
     this.buttons.rest.hidden = open < 2;
     this.buttons.skip.disabled = this.app.state.read_only || this.sending;
     this.buttons.undo.disabled = this.app.state.read_only || this.sending;
@@ -217,13 +227,13 @@ class Review {
     this.progress.max = Math.max(1, total);
     this.progress.value = photo.position;
     const { wrong, correct } = this.pair;
-    fill(this.hint, this.picking ? "Unassign which face? Press its number; Escape leaves."
+    fill(this.hint, this.picking ? PICKING[this.picking]
       : open === 0 ? "Every face on this photo is decided."
         : open === 1 && photo.faces.filter((face) => face.number !== null).length === 1
           ? [`Is this ${nameOf(correct)} rather than ${nameOf(wrong)}?`]
           : [`${count(open, "face")} of ${nameOf(wrong)} to decide`,
             photo.correct_present ? `; ${nameOf(correct)} is on the photo already.` : "."]);
-    this.hint.classList.toggle("picking", this.picking);
+    this.hint.classList.toggle("picking", Boolean(this.picking));
   }
 
   // ---- auto-fix
@@ -247,7 +257,7 @@ class Review {
     faces.forEach((face, at) => { face.state = verdicts[at] === "correct" ? "will_fix" : "will_keep"; });
     this.render();
     // The buttons stay of use: what they do stops the countdown first.
-    for (const what of ["yes", "no", "unassign", "rest"]) this.buttons[what].disabled = false;
+    for (const what of DECIDING) this.buttons[what].disabled = false;
     this.countdown.start(this.pair.delay,
       fixes > 0 ? `${count(fixes, "face")} to ${nameOf(this.pair.correct)}` : "All faces judged right: next photo", act);
   }
@@ -267,7 +277,7 @@ class Review {
 
   /**
    * Sends decisions about faces of the photo in front and goes on when none is open.
-   * @param {{face: string, action: "fix"|"keep"|"unassign"}[]} decisions
+   * @param {{face: string, action: "fix"|"keep"|"unassign"|"no_face"}[]} decisions
    */
   async send(decisions, auto = false) {
     if (this.sending || !this.photo || this.app.state.read_only) return;
@@ -309,7 +319,7 @@ class Review {
       fresh.position ||= photo.position;
       this.photo = fresh;
       this.marked = this.openFaces()[0]?.id ?? null;
-      this.picking = false;
+      this.picking = null;
       this.render();
     } else {
       await this.advance();
@@ -413,7 +423,7 @@ class Review {
     if (pressesAControl(event) && !stopped) return;
     const what = this.meaning(event);
     if (event.key === "Escape") {
-      if (!stopped && this.picking) { this.picking = false; this.renderState(); }
+      if (!stopped && this.picking) { this.picking = null; this.renderState(); }
       return;
     }
     if (what === null) return;
@@ -424,7 +434,7 @@ class Review {
   meaning({ key }) {
     if (/^[1-9]$/.test(key)) return key;
     return {
-      y: "yes", n: "no", u: "unassign", a: "rest", s: "skip", z: "undo", q: "quit", h: "coach", o: "immich",
+      y: "yes", n: "no", u: "unassign", x: "no_face", a: "rest", s: "skip", z: "undo", q: "quit", h: "coach", o: "immich",
       r: "retry", "?": "keys", arrowright: "next", arrowdown: "next", arrowleft: "previous", arrowup: "previous",
     }[key.toLowerCase()] ?? null;
   }
@@ -438,15 +448,15 @@ class Review {
     if (/^[1-9]$/.test(what)) {
       const face = open.find((other) => other.number === Number(what));
       if (!face) { say(`There is no open face ${what}.`, 2); return; }
-      decide(face, this.picking ? "unassign" : "fix");
-      this.picking = false;
+      decide(face, this.picking || "fix");
+      this.picking = null;
       return;
     }
     switch (what) {
-      case "yes": decide(marked, this.picking ? "unassign" : "fix"); this.picking = false; break;
+      case "yes": decide(marked, this.picking || "fix"); this.picking = null; break;
       case "no": decide(marked, "keep"); break;
-      case "unassign":
-        if (open.length > 1 && !this.picking) { this.picking = true; this.renderState(); } else decide(marked, "unassign");
+      case "unassign": case "no_face":
+        if (open.length > 1 && this.picking !== what) { this.picking = what; this.renderState(); } else decide(marked, what);
         break;
       case "rest": if (open.length) this.send(open.map((face) => ({ face: face.id, action: "keep" }))); break;
       case "skip": this.skip(); break;
