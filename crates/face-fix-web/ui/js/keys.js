@@ -47,7 +47,11 @@ export function openDialog(title, ...children) {
   const dialog = el("dialog", { "aria-label": title },
     el("header", {}, el("h2", {}, title), close), ...children);
   close.addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => dialog.remove());
+  const before = document.activeElement;
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    if (before?.isConnected) before.focus();
+  });
   document.body.append(dialog);
   dialog.showModal();
   return dialog;

@@ -7,7 +7,7 @@
 import { get, portrait, post, query } from "./api.js";
 import { showCoach } from "./coach.js";
 import { Countdown } from "./countdown.js";
-import { count, el, fill, isTyping, nameOf, pressesAControl, say, show } from "./dom.js";
+import { announce, count, el, fill, isTyping, nameOf, pressesAControl, say, show } from "./dom.js";
 import { dialogIsOpen, showKeys } from "./keys.js";
 import { clearBanner, complain, retryBanner } from "./banner.js";
 import { boxes, loadPreview } from "./stage.js";
@@ -82,7 +82,7 @@ class Review {
     this.frame = el("div", { class: "frame" });
     this.caption = el("p", { class: "caption" });
     this.list = el("ol", { class: "faces", "aria-label": "Faces to decide" });
-    this.hint = el("p", { class: "hint", role: "status", "aria-live": "polite" });
+    this.hint = el("p", { class: "hint", role: "status" });
     const timer = el("div", { class: "countdown", role: "timer", hidden: true });
     this.countdown = new Countdown(timer);
     this.buttons = {};
@@ -92,6 +92,7 @@ class Review {
       return node;
     };
     show("Review", el("div", { class: "review" },
+      el("h1", { class: "sr" }, `Faces of ${nameOf(wrong)} that may be ${nameOf(correct)}`),
       el("header", { class: "bar" },
         el("div", { class: "pair" }, person(wrong, "wrong"), el("span", { "aria-hidden": "true" }, "→"), person(correct, "correct")),
         el("div", { class: "progress" }, this.place, this.progress),
@@ -175,6 +176,7 @@ class Review {
     this.picking = null;
     this.marked = this.openFaces()[0]?.id ?? null;
     this.render();
+    announce(`${this.place.textContent}: ${photo.file_name ?? "a photo without a name"}`);
     try {
       const image = await loadPreview(photo.asset);
       if (this.gone || this.photo?.asset !== photo.asset) return;
@@ -194,6 +196,8 @@ class Review {
   render() {
     const { photo } = this;
     const { correct } = this.pair;
+    // Boxes are drawn anew: whoever was on one stays on it.
+    const focused = document.activeElement?.dataset?.face;
     const pick = (face) => { if (face.state === "open") { this.marked = face.id; this.render(); } };
     fill(this.frame, this.image
       ? el("div", { class: "photo" }, this.image, boxes(photo, correct, this.marked, pick))
@@ -207,12 +211,16 @@ class Review {
     const ours = photo.faces.filter((face) => face.number !== null);
     const cards = ours.map((face) => faceCard(face, this.image, this.pair, face.id === this.marked, () => pick(face)));
     fill(this.list, cards);
+    if (focused) this.frame.querySelector(`[data-face="${CSS.escape(focused)}"]`)?.focus();
     this.list.querySelector(".face.marked")?.scrollIntoView({ block: "nearest" });
     this.renderState();
   }
 
   renderState() {
     const { photo, stats } = this;
+    // A button that is disabled loses the focus; it gets it back when it is of use again.
+    const held = Object.values(this.buttons).find((button) => button === document.activeElement);
+    if (held) this.held = held;
     const open = this.openFaces().length;
     const still = !this.app.state.read_only && !this.sending && open > 0;
     for (const what of DECIDING) this.buttons[what].disabled = !still;
@@ -227,12 +235,16 @@ class Review {
     this.progress.max = Math.max(1, total);
     this.progress.value = photo.position;
     const { wrong, correct } = this.pair;
-    fill(this.hint, this.picking ? PICKING[this.picking]
+    const hint = [this.picking ? PICKING[this.picking]
       : open === 0 ? "Every face on this photo is decided."
         : open === 1 && photo.faces.filter((face) => face.number !== null).length === 1
           ? [`Is this ${nameOf(correct)} rather than ${nameOf(wrong)}?`]
           : [`${count(open, "face")} of ${nameOf(wrong)} to decide`,
-            photo.correct_present ? `; ${nameOf(correct)} is on the photo already.` : "."]);
+            photo.correct_present ? `; ${nameOf(correct)} is on the photo already.` : "."]].flat(2).join("");
+    // Said again only when it changes.
+    if (this.hint.textContent !== hint) this.hint.textContent = hint;
+    const lost = document.activeElement === document.body || document.activeElement === held;
+    if (this.held && lost && !this.held.disabled) this.held.focus();
     this.hint.classList.toggle("picking", Boolean(this.picking));
   }
 

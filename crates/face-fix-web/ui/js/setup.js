@@ -3,6 +3,7 @@
 import { get, portrait, post } from "./api.js";
 import { complain } from "./banner.js";
 import { count, el, fill, nameOf, say, show } from "./dom.js";
+import { openDialog } from "./keys.js";
 
 /** Cards drawn at once in a grid; the search narrows thousands of people down. */
 const MAX_CARDS = 300;
@@ -220,15 +221,24 @@ function sessionOf(app, pair, changed) {
   const found = app.state.sessions.find((s) => s.wrong === pair.wrong?.id && s.correct === pair.correct?.id);
   if (!found) return null;
   const reset = el("button", {
-    class: "quiet",
+    class: "quiet", disabled: app.state.read_only,
     on: {
-      click: async () => {
-        const sure = window.confirm("Forget which photos were reviewed for this pair? Decisions stay in the journal and can still be undone.");
-        if (!sure) return;
-        await post("/api/reset", { wrong: pair.wrong.id, correct: pair.correct.id });
-        await app.refresh();
-        changed();
-        say("The session starts afresh.");
+      click: () => {
+        const go = el("button", { class: "primary" }, "Reset session");
+        const dialog = openDialog("Reset session?",
+          el("p", {}, "Every photo of this pair is shown again. Decisions stay in the journal and can still be undone; what you said of a face still binds suggestions."),
+          el("div", { class: "row end" }, go));
+        go.addEventListener("click", async () => {
+          dialog.close();
+          try {
+            await post("/api/reset", { wrong: pair.wrong.id, correct: pair.correct.id });
+            await app.refresh();
+            changed();
+            say("The session starts afresh.");
+          } catch (error) {
+            complain(error);
+          }
+        });
       },
     },
   }, "Reset session");
