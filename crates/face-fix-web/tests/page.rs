@@ -236,7 +236,7 @@ async fn mouth(tab: &Tab) -> [Vec<f64>; 2] {
           const found = [1e9, 1e9, -1, -1]; \
           for (let y = 0; y < height; y += 1) for (let x = 0; x < width; x += 1) { \
             const i = 4 * (y * width + x); \
-            if (at[i] > 150 && at[i + 1] < 100 && at[i + 2] < 110) { \
+            if (at[i] > 140 && at[i] - at[i + 1] > 85) { \
               found[0] = Math.min(found[0], x); found[1] = Math.min(found[1], y); \
               found[2] = Math.max(found[2], x + 1); found[3] = Math.max(found[3], y + 1); \
             } } \
@@ -362,6 +362,9 @@ async fn every_screen_keeps_the_rules_of_accessibility_in_both_themes_and_at_400
         with_one_clear_mistake(scene, library);
         scene.twins(library, "twins.jpg");
         scene.solo(library, "garden.jpg");
+        // A group of its own.
+        let (_, far) = scene.photo(library, "far.jpg", &[(PLACES[1], LEA, Some(scene.mia))]);
+        set_angle(library, far[0], 2.6);
     })
     .await;
     let server = world.serve_with_own_faces().await;

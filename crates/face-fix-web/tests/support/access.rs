@@ -79,7 +79,7 @@ async fn sticking_out(tab: &Tab) -> Vec<String> {
         if (document.documentElement.scrollWidth > wide) { \
           out.push(`the page is ${document.documentElement.scrollWidth} px wide`); \
         } \
-        for (const node of document.querySelectorAll('button, a, input, select')) { \
+        for (const node of document.querySelectorAll('button, a, input, select, summary')) { \
           if (!node.checkVisibility({ visibilityProperty: true }) || node.closest('.table')) continue; \
           const box = node.getBoundingClientRect(); \
           const isOnPhoto = node.classList.contains('box'); \
@@ -103,10 +103,10 @@ async fn sticking_out(tab: &Tab) -> Vec<String> {
 /// When a control is passed over, comes in another order than it stands, or does not
 /// show that it has the focus.
 pub(crate) async fn walk(tab: &Tab) -> Vec<String> {
-    let all = "[...document.querySelectorAll('button, a[href], input, select')]\
+    let all = "[...document.querySelectorAll('button, a[href], input, select, summary')]\
         .filter((n) => !n.disabled && n.tabIndex >= 0 && n.checkVisibility({ visibilityProperty: true }))";
     tab.value(&format!(
-        "window.wanted = {all}; document.activeElement.blur(); document.body.focus(); 0"
+        "window.wanted = {all}; document.getElementById('screen').focus(); 0"
     ))
     .await;
     let n = tab.value("window.wanted.length").await.as_u64().unwrap();

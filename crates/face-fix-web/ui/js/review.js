@@ -238,9 +238,9 @@ class Review {
     const hint = [this.picking ? PICKING[this.picking]
       : open === 0 ? "Every face on this photo is decided."
         : open === 1 && photo.faces.filter((face) => face.number !== null).length === 1
-          ? [`Is this ${nameOf(correct)} rather than ${nameOf(wrong)}?`]
-          : [`${count(open, "face")} of ${nameOf(wrong)} to decide`,
-            photo.correct_present ? `; ${nameOf(correct)} is on the photo already.` : "."]].flat(2).join("");
+          ? `Is this ${nameOf(correct)} rather than ${nameOf(wrong)}?`
+          : `${count(open, "face")} of ${nameOf(wrong)} to decide.`,
+    open > 0 && photo.correct_present ? ` ${nameOf(correct)} is on the photo already.` : ""].join("");
     // Said again only when it changes.
     if (this.hint.textContent !== hint) this.hint.textContent = hint;
     const lost = document.activeElement === document.body || document.activeElement === held;

@@ -79,12 +79,21 @@ export async function setup(app) {
       picker("Correct person", "whose faces they are", people, pair.correct, small, (person) => { pair.correct = person; changed(); })),
     session,
     options(chosen, app.state),
+    background(),
     el("div", { class: "row end" }, hint,
       el("button", {
         on: { click: () => (pair.wrong ? app.go("split", pair.wrong) : say("Choose the wrong person first.")) },
       }, "Split the wrong person…"),
       begin));
   changed();
+}
+
+/** Why single faces are moved, and the figures that Immich works with. */
+function background() {
+  return el("details", { class: "card" },
+    el("summary", {}, "Why not change Immich's settings and recognise everything again?"),
+    el("p", {}, "Its distance holds for everybody: lowered far enough to part two sisters it breaks up people who were fine, takes hours, and a reset forgets what was corrected by hand. Moving single faces touches nobody else, and each one is an example for what Immich recognises from then on, so correcting a part helps already."),
+    el("p", { class: "fine" }, "As installed: faces at most 0.5 apart are one person (0 is the same picture, unrelated people are near 1, 2 is the most), a person needs 3 faces, a face a detection score of 0.7. Twins as babies are 0.3 to 0.4 apart, nearer than many a person is to their own pictures."));
 }
 
 /** What this run cannot do, and why. */
