@@ -236,6 +236,7 @@ class Review {
     this.progress.value = photo.position;
     const { wrong, correct } = this.pair;
     const hint = [this.picking ? PICKING[this.picking]
+      : this.countdown.runs ? "The rule is about to decide; any key stops it."
       : open === 0 ? "Every face on this photo is decided."
         : open === 1 && photo.faces.filter((face) => face.number !== null).length === 1
           ? `Is this ${nameOf(correct)} rather than ${nameOf(wrong)}?`
@@ -268,10 +269,11 @@ class Review {
     }
     faces.forEach((face, at) => { face.state = verdicts[at] === "correct" ? "will_fix" : "will_keep"; });
     this.render();
-    // The buttons stay of use: what they do stops the countdown first.
-    for (const what of DECIDING) this.buttons[what].disabled = false;
+    // The buttons stay of use below: what they do stops the countdown first.
     this.countdown.start(this.pair.delay,
       fixes > 0 ? `${count(fixes, "face")} to ${nameOf(this.pair.correct)}` : "All faces judged right: next photo", act);
+    this.renderState();
+    for (const what of DECIDING) this.buttons[what].disabled = false;
   }
 
   /** Stops a running countdown and opens its faces again. Returns whether one ran. */
