@@ -157,7 +157,7 @@ impl World {
             let checksum = self
                 .fake
                 .with_library(|library| library.asset(self.photos[at]).unwrap().sha1());
-            let hex: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = Sha1Hash(checksum).to_string();
             json!({"asset": self.photos[at].to_string(), "face": self.faces[at].to_string(),
                 "checksum": hex, "from": person(self.anna, "Anna"), "action": action,
                 "area": {"x1": 0.1, "y1": 0.1, "x2": 0.3, "y2": 0.7, "frame": [2000, 1000]}})

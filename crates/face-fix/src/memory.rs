@@ -89,8 +89,7 @@ impl Memory {
             name: String::new(),
         });
         let (is, not) = match (&decision.action, settled) {
-            (_, Settled::Gone) => return,
-            (Action::Keep, _) => (giver, vec![correct]),
+            (Action::Keep, Settled::Kept) => (giver, vec![correct]),
             (
                 Action::Reassign { .. } | Action::CreatePerson { .. },
                 Settled::Moved { to, .. } | Settled::AlreadyThere { to },
@@ -106,8 +105,12 @@ impl Memory {
                 };
                 (Some(to), vec![giver])
             }
-            (Action::Unassign | Action::NotAFace, _) => (None, vec![giver, correct]),
-            (Action::Reassign { .. } | Action::CreatePerson { .. }, Settled::Kept) => return,
+            (
+                Action::Unassign | Action::NotAFace,
+                Settled::Moved { .. } | Settled::AlreadyThere { .. },
+            ) => (None, vec![giver, correct]),
+            // Gone: nothing is known of it any more.
+            _ => return,
         };
         let said = self.entry(decision, past);
         said.at = past.transaction.at;

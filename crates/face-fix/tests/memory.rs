@@ -85,10 +85,14 @@ fn queue(folder: &Path, items: &[QueueItem], aliases: &[AliasRow]) -> QueueDir {
         .write_head(&QueueHead::new("Uta", RootId::new("uta").unwrap(), root))
         .unwrap();
     let mut lines = queue.append_items().unwrap();
-    items.iter().for_each(|item| lines.append(item).unwrap());
+    for item in items {
+        lines.append(item).unwrap();
+    }
     lines.sync().unwrap();
     let mut lines = queue.append_aliases().unwrap();
-    aliases.iter().for_each(|row| lines.append(row).unwrap());
+    for row in aliases {
+        lines.append(row).unwrap();
+    }
     lines.sync().unwrap();
     queue
 }

@@ -269,10 +269,10 @@ class Review {
     }
     faces.forEach((face, at) => { face.state = verdicts[at] === "correct" ? "will_fix" : "will_keep"; });
     this.render();
-    // The buttons stay of use below: what they do stops the countdown first.
     this.countdown.start(this.pair.delay,
       fixes > 0 ? `${count(fixes, "face")} to ${nameOf(this.pair.correct)}` : "All faces judged right: next photo", act);
     this.renderState();
+    // The buttons stay of use: what they do stops the countdown first.
     for (const what of DECIDING) this.buttons[what].disabled = false;
   }
 
