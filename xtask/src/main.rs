@@ -12,6 +12,7 @@
 
 mod apt;
 mod archive;
+mod axe;
 mod browser;
 mod cargo;
 mod clients;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::clients::Package;
 use crate::home::Home;
 use crate::step::{self, State, Wanted};
-use crate::{browser, digest, python, runtime, samples};
+use crate::{axe, browser, digest, python, runtime, samples};
 
 /// What can be brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(crate) enum Step {
     Samples,
     /// The Python packages that tests read caches with.
     Python,
+    /// The accessibility rules that tests of face-fix's page check it with.
+    Axe,
     /// The browser that tests of face-fix's page drive.
     Browser,
 }
@@ -31,15 +33,22 @@ pub(crate) const FOR_SORTING: [Step; 2] = [Step::Runtime, Step::Models];
 /// What it needs besides when there are none.
 pub(crate) const FOR_THE_DEMO: [Step; 1] = [Step::Samples];
 /// What the tests need.
-const EVERYTHING: [Step; 5] = [
+const EVERYTHING: [Step; 6] = [
     Step::Runtime,
     Step::Models,
     Step::Samples,
     Step::Python,
+    Step::Axe,
     Step::Browser,
 ];
 /// The same but for the browser, which not every machine can install.
-pub(crate) const FOR_TESTS: [Step; 4] = [Step::Runtime, Step::Models, Step::Samples, Step::Python];
+pub(crate) const FOR_TESTS: [Step; 5] = [
+    Step::Runtime,
+    Step::Models,
+    Step::Samples,
+    Step::Python,
+    Step::Axe,
+];
 
 /// The pack that set-up installs. Its file is the one place that names the
 /// models and their digests.
@@ -57,6 +66,7 @@ impl Step {
             Self::Models => "face models",
             Self::Samples => "sample pictures",
             Self::Python => "Python for tests",
+            Self::Axe => "accessibility rules for tests",
             Self::Browser => "browser for tests",
         }
     }
@@ -79,6 +89,7 @@ impl Step {
             Self::Models => step::state(&free_pack(home)?),
             Self::Samples => samples::state(home),
             Self::Python => Ok(python::state(home)),
+            Self::Axe => step::state(&axe::files(home)),
             Self::Browser => Ok(browser::state()),
         }
     }
@@ -95,6 +106,7 @@ impl Step {
             Self::Models => fetch(home, &FREE_PACK_SOURCE, &free_pack(home)?),
             Self::Samples => samples::bring(home),
             Self::Python => python::bring(home),
+            Self::Axe => fetch(home, &axe::SOURCE, &axe::files(home)),
             Self::Browser => browser::bring(),
         }
     }

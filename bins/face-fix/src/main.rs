@@ -44,6 +44,8 @@ enum Command {
     History,
     /// Show how well two people can be told apart by the decisions so far
     Coach(commands::coach::Args),
+    /// Write whose faces are not whose, and what is no face, for `sort-faces people`
+    ExportDecisions(commands::export_decisions::Args),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +65,9 @@ fn main() -> ExitCode {
                 Command::Replay(args) => commands::replay::run(args, session, context),
                 Command::History => commands::history::run(session),
                 Command::Coach(args) => commands::coach::run(args, session, context),
+                Command::ExportDecisions(args) => {
+                    commands::export_decisions::run(args, session, context)
+                }
             }
         },
     )

@@ -4,10 +4,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use face_fix::{Engine, Journal, Mode, OwnFaces, PersonRef, Start, Transaction, link_by_reading};
+use face_fix::{
+    Engine, Journal, Mode, OwnFaces, PersonRef, Start, Transaction, link_by_queue, link_by_reading,
+};
+use faceset_cache::Cache;
 use faceset_cli::{Context, Exit, Failure};
+use faceset_queue::QueueDir;
 use immich_client::{ApiKey, BaseUrl, Client, ClientOptions, ErrorKind, RetryPolicy};
 use jiff::Timestamp;
+
+use crate::words::count;
 
 /// Retries while a person waits: two, within about two seconds.
 const PAGE_RETRIES: RetryPolicy = RetryPolicy {
@@ -118,8 +124,14 @@ impl SessionArgs {
     }
 
     async fn engine_on(&self, client: Client, mode: Mode) -> anyhow::Result<(Engine, Start)> {
-        let holder = format!("face-fix, process {}", std::process::id());
-        let journal = Journal::open(&self.journal, &holder).map_err(for_people)?;
+        // What changes nothing need not wait for who does.
+        let journal = if mode.read_only || mode.dry_run {
+            Journal::open_to_look(&self.journal)
+        } else {
+            let holder = format!("face-fix, process {}", std::process::id());
+            Journal::open(&self.journal, &holder)
+        };
+        let journal = journal.map_err(for_people)?;
         Engine::new(client, journal, mode).await.map_err(for_people)
     }
 
@@ -187,22 +199,56 @@ pub(crate) async fn person(client: &Client, text: &str) -> anyhow::Result<Person
     }
 }
 
-/// The embeddings of a cache, linked to Immich by reading the photos it was made from.
-pub(crate) fn own_faces(path: &Path, context: &Context) -> anyhow::Result<OwnFaces> {
+/// The staging queues that a cache's photos came through, beside a `--cache`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct QueueArgs {
+    /// Queue folder that immich-stage filled for this cache: photos are then known by their
+    /// id on the server and need not be read; may be repeated
+    #[arg(long, value_name = "DIR", requires = "cache")]
+    queue: Vec<PathBuf>,
+}
+
+/// The embeddings of a cache, linked to Immich by the queues that its photos were staged
+/// in, and by reading the photos that no queue knows. Says which.
+pub(crate) fn own_faces(
+    path: &Path,
+    queues: &QueueArgs,
+    context: &Context,
+) -> anyhow::Result<(Cache, OwnFaces)> {
     let (cache, _) = faceset_cache::load(path).map_err(for_people)?;
-    let (links, report) = link_by_reading(&cache, context.progress(), &context.cancel);
+    let mut links = Vec::new();
+    for folder in &queues.queue {
+        let (more, report) = link_by_queue(&cache, &QueueDir::named(folder)).map_err(for_people)?;
+        context.progress().note(&format!(
+            "queue {}: {} of the server linked, {} without faces in the cache, {} unreadable",
+            folder.display(),
+            count(report.n_linked, "photo", "photos"),
+            report.n_not_in_cache,
+            count(report.n_bad_lines, "line", "lines"),
+        ));
+        links.extend(more);
+    }
+    let (read, report) = link_by_reading(&cache, &links, context.progress(), &context.cancel);
+    links.extend(read);
     if links.is_empty() {
+        let queues = match queues.queue.len() {
+            0 => "give the queue they were staged in with --queue, or",
+            _ => "no queue given knows them, and to be read",
+        };
         bail!(
-            "no photo of {} can be linked to Immich: {} unreadable, {} changed; \
+            "no photo of {} can be linked to Immich: {} unreadable, {} changed; {queues} \
              the photos must lie where the cache saw them",
             path.display(),
             report.n_unreadable,
             report.n_changed
         );
     }
+    let own = OwnFaces::new(&cache, &links);
+    let linked = own.linked();
     context.progress().note(&format!(
-        "photos linked: {}, unreadable: {}, changed: {}",
-        report.n_linked, report.n_unreadable, report.n_changed
+        "photos linked by the staging queue: {}, by reading their files: {}, unreadable: {}, \
+         changed: {}",
+        linked.by_queue, linked.by_reading, report.n_unreadable, report.n_changed
     ));
-    Ok(OwnFaces::new(&cache, &links))
+    Ok((cache, own))
 }

@@ -69,6 +69,53 @@ async fn serve_prints_a_link_that_works_and_never_the_key() {
     assert!(!log.contains(token), "{log}");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn open_hands_the_link_to_the_system() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut library = Library::new();
+    let ada = library.add_user("Ada");
+    let key = library.add_key(ada, "k", &["all"]);
+    let fake = Fake::start(library, Shape::v2_7_2()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let opener = folder.path().join("xdg-open");
+    let opened = folder.path().join("opened");
+    let script = format!(
+        "#!/bin/sh\necho \"$1\" > {0}.new && mv {0}.new {0}\n",
+        opened.display()
+    );
+    std::fs::write(&opener, script).unwrap();
+    std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_face-fix"))
+        .args(["serve", "--port", "0", "--open"])
+        .current_dir(folder.path())
+        .env("PATH", format!("{}:{path}", folder.path().display()))
+        .env("IMMICH_URL", fake.url())
+        .env("IMMICH_API_KEY", &key)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        said.push(line.unwrap());
+        if said.last().unwrap().contains("http://") {
+            break;
+        }
+    }
+    while !opened.exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        said.concat().contains("the API key may do everything"),
+        "{said:?}"
+    );
+    let link = said.last().unwrap().split(' ').next_back().unwrap();
+    assert_eq!(std::fs::read_to_string(opened).unwrap().trim(), link);
+}
+
 #[test]
 fn without_address_or_key_it_is_wrong_usage() {
     let output = Command::new(env!("CARGO_BIN_EXE_face-fix"))

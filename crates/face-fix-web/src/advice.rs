@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use face_fix::{
-    AutoRule, OwnFaces, Pair, PairIndex, Photo, PhotoFace, Side, Suggestion, Verdict,
-    suggest_by_immich,
+    AutoRule, Linked, Memory, OwnFaces, Pair, PairIndex, Photo, PhotoFace, Said, Side, Suggestion,
+    Verdict, suggest_by_immich,
 };
 use immich_client::FaceId;
 use serde::{Deserialize, Serialize};
@@ -70,8 +70,13 @@ impl Inner {
     pub(crate) fn advice_note(&self) -> String {
         match &self.options.own {
             Some(own) => format!(
-                "Suggestions compare with the nearest faces of both people, by our own embeddings of {} photos.",
-                own.n_photos()
+                "Suggestions compare with the nearest faces of both people, by our own embeddings of {} photos{}.",
+                own.n_photos(),
+                match own.linked() {
+                    Linked { by_queue: 0, .. } => ", found by reading the files",
+                    Linked { by_reading: 0, .. } => ", found by the staging queue",
+                    _ => ", found by the staging queue and by reading files",
+                }
             ),
             None => "There is no face-sets cache for this library: suggestions come from Immich's order \
                      of people, which compares with one face of each person and tells no distances."
@@ -88,10 +93,19 @@ impl Inner {
         choice: RuleChoice,
     ) {
         let rule = choice.rule();
+        let memory = self.engine.look(|past| Memory::of_photo(past, photo));
         for (face, shown) in photo.faces.iter().zip(&mut view.faces) {
             if shown.state == State::Open {
                 let suggestion = self.suggestion(pair, photo, face).await;
-                shown.advice = Some(advice(&rule, suggestion));
+                let said = memory.said(photo, face);
+                let verdict = rule.judge_said(&suggestion, said, pair);
+                let mut advice = advice(verdict, suggestion);
+                if let Some(words) = said.and_then(|said| remembered(said, pair)) {
+                    let note = advice.note.take();
+                    advice.note =
+                        Some(note.map_or(words.to_owned(), |note| format!("{words}; {note}")));
+                }
+                shown.advice = Some(advice);
             }
         }
     }
@@ -137,8 +151,9 @@ impl Inner {
         }
         let (client, user) = (self.engine.client().clone(), self.engine.user().cloned());
         let pair = pair.clone();
+        let memory = self.engine.look(Memory::of);
         tokio::spawn(async move {
-            let loaded = PairIndex::load(&client, own, &pair, user.as_ref()).await;
+            let loaded = PairIndex::load(&client, own, &pair, user.as_ref(), &memory).await;
             let loaded = loaded
                 .map(|index| Arc::new(Mutex::new(index)))
                 .map_err(|error| format!("failed to {error}"));
@@ -160,8 +175,19 @@ impl Inner {
     }
 }
 
-fn advice(rule: &AutoRule, suggestion: Suggestion) -> Advice {
-    let verdict = rule.judge(&suggestion);
+/// What was decided before of a face that is open again.
+fn remembered(said: &Said, pair: &Pair) -> Option<&'static str> {
+    let is_not = |person| said.refuses(person);
+    match (is_not(&pair.wrong), is_not(&pair.correct)) {
+        _ if said.no_face => Some("you said it is no face"),
+        (true, true) => Some("you said it is neither of the two"),
+        (true, false) => Some("you said it is not the wrong person's"),
+        (false, true) => Some("you said it is not the correct person's"),
+        (false, false) => None,
+    }
+}
+
+fn advice(verdict: Verdict, suggestion: Suggestion) -> Advice {
     let mut advice = Advice {
         verdict,
         to_wrong: None,

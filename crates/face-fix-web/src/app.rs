@@ -11,6 +11,7 @@ use crate::people::People;
 use crate::photo::Photos;
 use crate::pretend::Pretended;
 use crate::queue::Queues;
+use crate::small::Small;
 use crate::split::Splits;
 
 /// What a program tells the page's server.
@@ -64,6 +65,7 @@ pub(crate) struct Inner {
     pub(crate) queues: Queues,
     pub(crate) indices: Indices,
     pub(crate) splits: Splits,
+    pub(crate) small: Small,
     /// What a dry run would have done.
     pub(crate) pretended: Mutex<Pretended>,
 }
@@ -80,6 +82,7 @@ impl App {
             queues: Queues::default(),
             indices: Indices::default(),
             splits: Splits::default(),
+            small: Small::default(),
             pretended: Mutex::default(),
         }))
     }

@@ -85,7 +85,7 @@ fn view(found: &Coach, trial: RuleTrial) -> CoachView {
     CoachView {
         available: true,
         note: format!(
-            "From faces decided by hand in this pair: {} that stayed, {} that were given on.",
+            "Faces decided by hand in this pair: {} stayed, {} given on.",
             found.n_wrong, found.n_correct
         ),
         bins: bars

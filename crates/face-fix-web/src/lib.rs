@@ -35,6 +35,7 @@ mod queue;
 mod review;
 mod routes;
 mod server;
+mod small;
 mod split;
 mod state;
 mod token;

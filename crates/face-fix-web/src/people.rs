@@ -19,6 +19,17 @@ pub(crate) struct PersonView {
     pub(crate) favourite: bool,
 }
 
+impl From<Person> for PersonView {
+    fn from(person: Person) -> Self {
+        Self {
+            id: person.id,
+            name: person.name,
+            hidden: person.is_hidden,
+            favourite: person.is_favorite,
+        }
+    }
+}
+
 /// Names that were seen, by id. They are for reading: what is done goes by id.
 #[derive(Debug, Default)]
 pub(crate) struct People(Mutex<BTreeMap<PersonId, String>>);
@@ -63,15 +74,7 @@ impl People {
 }
 
 fn sorted(people: Vec<Person>) -> Vec<PersonView> {
-    let mut people: Vec<PersonView> = people
-        .into_iter()
-        .map(|person| PersonView {
-            id: person.id,
-            name: person.name,
-            hidden: person.is_hidden,
-            favourite: person.is_favorite,
-        })
-        .collect();
+    let mut people: Vec<PersonView> = people.into_iter().map(PersonView::from).collect();
     people.sort_by_cached_key(|p| (p.name.is_empty(), p.name.to_lowercase(), p.id.clone()));
     people
 }

@@ -59,6 +59,7 @@ pub(crate) enum Was {
     Fixed,
     Kept,
     Unassigned,
+    NoFace,
 }
 
 impl Was {
@@ -67,6 +68,7 @@ impl Was {
         match action {
             Action::Keep => Self::Kept,
             Action::Unassign => Self::Unassigned,
+            Action::NotAFace => Self::NoFace,
             Action::Reassign { .. } | Action::CreatePerson { .. } => Self::Fixed,
         }
     }
@@ -102,6 +104,8 @@ pub(crate) enum State {
     Kept,
     /// Taken from everybody in this review.
     Unassigned,
+    /// Judged to be no face in this review, and taken from everybody.
+    NoFace,
     /// Somebody else's, or nobody's.
     Other,
 }
@@ -167,6 +171,7 @@ pub(crate) fn view(
                 Some(Was::Kept) if is_wrong => State::Kept,
                 Some(Was::Fixed) if is_correct => State::Fixed,
                 Some(Was::Unassigned) if !is_wrong && !is_correct => State::Unassigned,
+                Some(Was::NoFace) if !is_wrong && !is_correct => State::NoFace,
                 _ if is_wrong => State::Open,
                 _ => State::Other,
             };

@@ -66,7 +66,7 @@ impl Pretended {
                         stats.reassigned += 1;
                         stats.auto_fixed += usize::from(transaction.by == face_fix::By::AutoFix);
                     }
-                    Was::Unassigned => stats.unassigned += 1,
+                    Was::Unassigned | Was::NoFace => stats.unassigned += 1,
                     Was::Kept => {}
                 }
             }

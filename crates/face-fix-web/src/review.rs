@@ -72,6 +72,7 @@ pub(crate) enum Choice {
     Fix,
     Keep,
     Unassign,
+    NoFace,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -322,7 +323,7 @@ impl Inner {
             let to = match choice.action {
                 Choice::Fix => Some(Side::Correct),
                 Choice::Keep => Some(Side::Wrong),
-                Choice::Unassign => None,
+                Choice::Unassign | Choice::NoFace => None,
             };
             self.moved(pair, &choice.face, to);
         }
@@ -465,6 +466,7 @@ fn pretend(photo: &mut PhotoView, words: &BTreeMap<FaceId, Was>) {
         match words.get(&face.id) {
             Some(Was::Fixed) => face.state = State::Fixed,
             Some(Was::Unassigned) => face.state = State::Unassigned,
+            Some(Was::NoFace) => face.state = State::NoFace,
             Some(Was::Kept) | None => {}
         }
     }
@@ -495,6 +497,7 @@ fn decision(
         },
         Choice::Keep => Action::Keep,
         Choice::Unassign => Action::Unassign,
+        Choice::NoFace => Action::NotAFace,
     };
     Ok(facts.photo.decide(face, action))
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::advice::RuleChoice;
 use crate::app::App;
 use crate::error::Refusal;
+use crate::people::PersonView;
 use crate::pictures;
 use crate::review::{DecideRequest, NextRequest};
 use crate::split::{ApplyRequest, PlanRequest};
@@ -27,6 +28,8 @@ pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/api/state", get(state))
         .route("/api/people", get(people))
+        .route("/api/people/small", post(small_people))
+        .route("/api/person/{id}", get(person))
         .route("/api/person/{id}/thumbnail", get(portrait))
         .route("/api/asset/{id}/preview", get(preview))
         .route("/api/next", post(next))
@@ -84,6 +87,17 @@ async fn state(State(app): State<App>) -> Json<impl Serialize> {
 async fn people(State(app): State<App>) -> Answer<Value> {
     let people = app.0.people.list(app.0.engine.client()).await?;
     Ok(Json(json!({ "people": people })))
+}
+
+async fn small_people(State(app): State<App>) -> Answer<impl Serialize> {
+    Ok(Json(app.look_for_small_people()?))
+}
+
+async fn person(State(app): State<App>, id: Part<PersonId>) -> Answer<impl Serialize> {
+    let Path(id) = id?;
+    let person = app.0.engine.client().person(&id).await?;
+    app.0.people.note(&person);
+    Ok(Json(PersonView::from(person)))
 }
 
 async fn portrait(State(app): State<App>, id: Part<PersonId>) -> Result<Response, Refusal> {

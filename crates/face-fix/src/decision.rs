@@ -120,6 +120,10 @@ pub enum Action {
     /// Take it from everybody: it gets an unnamed person of its own, because the API
     /// cannot set a face to nobody and the nightly recognition would guess again.
     Unassign,
+    /// It is no face at all. On the server as [`Action::Unassign`], since a face that is
+    /// deleted there is gone for good; the judgement is kept, so that no step of ours
+    /// takes it for a face again.
+    NotAFace,
     /// Leave it: the person it has is right. Nothing is sent; the judgement is kept.
     Keep,
 }
@@ -145,10 +149,28 @@ pub struct Decision {
     /// Where the face is; `None` when the server does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub area: Option<Area>,
+    /// The photo was edited in Immich: `area` is in the picture as edited, not in the
+    /// original.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub edited: bool,
+    /// Where the face is in the upright original of an edited photo, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Area>,
     /// Whose it was when the decision was made; `None` for a face of nobody.
     pub from: Option<PersonRef>,
     /// What is to happen.
     pub action: Action,
+}
+
+impl Decision {
+    /// Where the face is in the upright original; `None` when that is not known.
+    pub fn in_original(&self) -> Option<Area> {
+        if self.edited {
+            self.original
+        } else {
+            self.area
+        }
+    }
 }
 
 /// Two people who get mixed up: faces of `wrong` that belong to `correct`.
@@ -250,7 +272,8 @@ impl Transaction {
             if !faces.insert(face) {
                 return refuse(format!("face {face} is decided twice"));
             }
-            if decision.area.is_some_and(|area| !area.is_sensible()) {
+            let mut areas = decision.area.iter().chain(&decision.original);
+            if areas.any(|area| !area.is_sensible()) {
                 return refuse(format!("the box of face {face} is not within the photo"));
             }
             match &decision.action {

@@ -10,6 +10,9 @@
 //! - [`PersonPhotos`]: the photos of a person with their faces, page by page.
 //! - [`OwnFaces`], [`PairIndex`], [`AutoRule`]: suggestions from our own embeddings;
 //!   [`suggest_by_immich`] without them. [`coach`]: where two people can be told apart.
+//! - [`link_by_queue`], [`link_by_reading`]: which photo of a cache is which of Immich.
+//! - [`Memory`]: whose a face is not by what was decided; [`export_decisions`] writes it
+//!   down for the registry of face-sets.
 //! - [`split()`]: a person's faces in groups, to be given to several people.
 //!
 //! No HTTP server, no page, no command line: programs bring these, and the time and
@@ -39,6 +42,8 @@ mod decision;
 mod engine;
 mod error;
 mod journal;
+mod link;
+mod memory;
 mod own;
 mod permissions;
 mod photos;
@@ -56,7 +61,9 @@ pub use journal::{
     PairStats, Past, PastTransaction, PastUndo, PersonRemoved, Restored, Settled, Standing,
     TransactionId,
 };
-pub use own::{LinkReport, NoVector, OwnFaces, PhotoLink, SAME_FACE_IOU, link_by_reading};
+pub use link::{LinkReport, PhotoLink, QueueLinkReport, link_by_queue, link_by_reading};
+pub use memory::{ExportReport, Memory, Said, export_decisions};
+pub use own::{Linked, NoVector, OwnFaces, SAME_FACE_IOU};
 pub use permissions::{Function, MissingPermission, NEEDED, Permissions};
 pub use photos::{PersonPhotos, Photo, PhotoFace};
 pub use plan::{ApplyReport, PLAN_VERSION, Plan, apply};

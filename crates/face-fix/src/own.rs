@@ -1,92 +1,25 @@
 //! Our own embeddings of the faces that Immich knows.
 //!
-//! A cache knows photos by SHA-256, Immich by SHA-1; a link ties both. Within a photo,
-//! a face of ours and one of Immich's are the same when their boxes overlap enough.
+//! A cache knows photos by SHA-256, Immich by id and SHA-1; links (see `link`) tie them.
+//! Within a photo, a face of ours and one of Immich's are the same when their boxes
+//! overlap enough.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet};
 
 use faceset_cache::Cache;
-use faceset_core::{CancelToken, ContentHash, CosineDistance, Progress};
+use faceset_core::{ContentHash, CosineDistance};
+use immich_client::AssetId;
 use ndarray::{Array2, ArrayView1, Axis};
 use serde::Serialize;
-use sha1::{Digest, Sha1};
-use sha2::Sha256;
 
 use crate::decision::Area;
+use crate::link::PhotoLink;
 use crate::photos::{Photo, PhotoFace};
 
 /// Boxes that overlap by this share (intersection over union) or more are of the same
 /// face. 0.5 is the customary bar for "found the same object" (PASCAL VOC). Two faces
 /// of one photo can't both reach it against a third unless they cover each other.
 pub const SAME_FACE_IOU: f64 = 0.5;
-
-/// The same photo's two names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PhotoLink {
-    /// SHA-1 of the file, as Immich's checksum is.
-    pub sha1: [u8; 20],
-    /// SHA-256 of the file, as caches know it.
-    pub sha256: ContentHash,
-}
-
-/// What became of linking a cache's photos.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct LinkReport {
-    /// Photos read and linked.
-    pub n_linked: usize,
-    /// Photos whose file is not there or can't be read.
-    pub n_unreadable: usize,
-    /// Photos whose file holds other bytes now.
-    pub n_changed: usize,
-}
-
-/// Links a cache's photos by reading their files where the cache saw them. Stops early,
-/// with what there is, when cancelled.
-pub fn link_by_reading(
-    cache: &Cache,
-    progress: &dyn Progress,
-    cancel: &CancelToken,
-) -> (Vec<PhotoLink>, LinkReport) {
-    let with_faces = || cache.files().filter(|file| !file.faces().is_empty());
-    progress.start("link photos to Immich", Some(with_faces().count() as u64));
-    let (mut links, mut report) = (Vec::new(), LinkReport::default());
-    for file in with_faces() {
-        if cancel.is_cancelled() {
-            break;
-        }
-        match hashes(file.path.as_path()) {
-            Err(_) => report.n_unreadable += 1,
-            Ok((_, sha256)) if sha256 != file.sha256 => report.n_changed += 1,
-            Ok((sha1, sha256)) => {
-                report.n_linked += 1;
-                links.push(PhotoLink { sha1, sha256 });
-            }
-        }
-        progress.advance(1);
-    }
-    progress.finish();
-    (links, report)
-}
-
-fn hashes(path: &std::path::Path) -> std::io::Result<([u8; 20], ContentHash)> {
-    let mut file = File::open(path)?;
-    let (mut sha1, mut sha256) = (Sha1::new(), Sha256::new());
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        sha1.update(&buffer[..n]);
-        sha256.update(&buffer[..n]);
-    }
-    Ok((
-        sha1.finalize().into(),
-        ContentHash(sha256.finalize().into()),
-    ))
-}
 
 /// Why a face has no embedding of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -113,32 +46,69 @@ impl std::fmt::Display for NoVector {
     }
 }
 
-/// The embeddings of a cache, to be found by Immich's checksum and box.
+/// How many photos with faces were linked by what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Linked {
+    /// By the items of a staging queue: no file was read.
+    pub by_queue: usize,
+    /// By reading the files where the cache saw them.
+    pub by_reading: usize,
+}
+
+/// A photo of the server in the cache.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Staged {
+    content: ContentHash,
+    /// The original's SHA-1 when it was staged.
+    sha1: Option<[u8; 20]>,
+}
+
+/// The embeddings of a cache, to be found by Immich's photo and box.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnFaces {
-    photos: BTreeMap<[u8; 20], Vec<(Area, usize)>>,
+    by_asset: BTreeMap<AssetId, Staged>,
+    by_sha1: BTreeMap<[u8; 20], ContentHash>,
+    photos: BTreeMap<ContentHash, Vec<(Area, usize)>>,
     rows: Array2<f32>,
+    linked: Linked,
 }
 
 impl OwnFaces {
     /// Takes the embeddings of the linked photos.
     pub fn new(cache: &Cache, links: &[PhotoLink]) -> Self {
-        let mut sha1_of: BTreeMap<ContentHash, Vec<[u8; 20]>> = BTreeMap::new();
-        for link in links {
-            sha1_of.entry(link.sha256).or_default().push(link.sha1);
-        }
-        let mut photos: BTreeMap<[u8; 20], Vec<(Area, usize)>> = BTreeMap::new();
+        let mut faces: BTreeMap<ContentHash, Vec<(Area, usize)>> = BTreeMap::new();
         for face in cache.faces() {
             let [width, height] = face.file.dims;
-            let Some(area) = share(&face.face.bbox, width, height) else {
-                continue;
-            };
-            for sha1 in sha1_of.get(&face.file.sha256).into_iter().flatten() {
-                photos.entry(*sha1).or_default().push((area, face.row));
+            if let Some(area) = share(&face.face.bbox, width, height) {
+                let of_photo = faces.entry(face.file.sha256).or_default();
+                of_photo.push((area, face.row));
             }
         }
+        let (mut by_asset, mut by_sha1) = (BTreeMap::new(), BTreeMap::new());
+        let (mut queued, mut linked) = (BTreeSet::new(), BTreeSet::new());
+        for link in links.iter().filter(|link| faces.contains_key(&link.sha256)) {
+            linked.insert(link.sha256);
+            if let Some(asset) = &link.asset {
+                let staged = Staged {
+                    content: link.sha256,
+                    sha1: link.sha1,
+                };
+                by_asset.insert(asset.clone(), staged);
+                queued.insert(link.sha256);
+            }
+            if let Some(sha1) = link.sha1 {
+                by_sha1.insert(sha1, link.sha256);
+            }
+        }
+        faces.retain(|content, _| linked.contains(content));
         Self {
-            photos,
+            by_asset,
+            by_sha1,
+            linked: Linked {
+                by_queue: queued.len(),
+                by_reading: linked.len() - queued.len(),
+            },
+            photos: faces,
             rows: cache.embeddings(),
         }
     }
@@ -148,16 +118,46 @@ impl OwnFaces {
         self.photos.len()
     }
 
+    /// What linked them.
+    pub fn linked(&self) -> Linked {
+        self.linked
+    }
+
+    /// The content that the cache has of a photo of the server; `None` when it has none,
+    /// or one from before the photo was replaced.
+    pub fn content_of(&self, asset: &AssetId, sha1: Option<&[u8; 20]>) -> Option<ContentHash> {
+        let is_same = |staged: &&Staged| match (staged.sha1.as_ref(), sha1) {
+            (Some(then), Some(now)) => then == now,
+            // A rendering was staged, or the server's checksum is none of the bytes.
+            _ => true,
+        };
+        let staged = self.by_asset.get(asset).filter(is_same);
+        staged
+            .map(|staged| staged.content)
+            .or_else(|| self.by_sha1.get(sha1?).copied())
+    }
+
     /// Our row for a face of a photo.
     pub fn row_of(&self, photo: &Photo, face: &PhotoFace) -> Result<usize, NoVector> {
-        let sha1 = photo.sha1.ok_or(NoVector::PhotoUnknown)?;
+        self.find(photo, face).map(|(_, row)| row)
+    }
+
+    /// The content and our row for a face of a photo.
+    pub(crate) fn find(
+        &self,
+        photo: &Photo,
+        face: &PhotoFace,
+    ) -> Result<(ContentHash, usize), NoVector> {
+        let content = self
+            .content_of(&photo.asset, photo.sha1.as_ref())
+            .ok_or(NoVector::PhotoUnknown)?;
         let area = face.original_area.ok_or(NoVector::NoBox)?;
-        self.row_at(&sha1, &area)
+        Ok((content, self.row_at(&content, &area)?))
     }
 
     /// Our row for the face at this place of the upright original.
-    pub fn row_at(&self, sha1: &[u8; 20], area: &Area) -> Result<usize, NoVector> {
-        let faces = self.photos.get(sha1).ok_or(NoVector::PhotoUnknown)?;
+    pub fn row_at(&self, content: &ContentHash, area: &Area) -> Result<usize, NoVector> {
+        let faces = self.photos.get(content).ok_or(NoVector::PhotoUnknown)?;
         let mut same = faces
             .iter()
             .filter(|(own, _)| own.iou(area) >= SAME_FACE_IOU);

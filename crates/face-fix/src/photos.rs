@@ -99,6 +99,8 @@ impl Photo {
             checksum: self.checksum.clone(),
             face: face.face.clone(),
             area: face.area,
+            edited: self.is_edited,
+            original: face.original_area.filter(|_| self.is_edited),
             from: face.person.clone(),
             action,
         }

@@ -186,6 +186,8 @@ pub async fn plan_replay(
                 asset: asset.id,
                 checksum: asset.checksum,
                 area: Area::of(&face.area),
+                edited: asset.is_edited,
+                original: word.decision.in_original().filter(|_| asset.is_edited),
                 from: face.person.as_ref().map(PersonRef::from),
                 face: face.id,
                 action: target,
@@ -201,7 +203,7 @@ fn label(target: &Action) -> &str {
     match target {
         Action::Reassign { to } => &to.name,
         Action::CreatePerson { name, .. } => name,
-        Action::Unassign | Action::Keep => "",
+        Action::Unassign | Action::NotAFace | Action::Keep => "",
     }
 }
 
@@ -336,11 +338,14 @@ impl<'a> Seeker<'a> {
         let name = match &word.decision.action {
             Action::Reassign { to } => to.name.as_str(),
             Action::CreatePerson { name, .. } => name.as_str(),
-            Action::Unassign | Action::Keep => "",
+            Action::Unassign | Action::NotAFace | Action::Keep => "",
         };
-        let again = Action::CreatePerson {
-            name: name.to_owned(),
-            group: 0,
+        let again = match &word.decision.action {
+            Action::NotAFace => Action::NotAFace,
+            _ => Action::CreatePerson {
+                name: name.to_owned(),
+                group: 0,
+            },
         };
         if name.is_empty() {
             return Ok(Ok(again));

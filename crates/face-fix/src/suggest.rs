@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use faceset_core::CosineDistance;
+use faceset_core::{ContentHash, CosineDistance};
 use immich_client::{
     AssetId, Client, ErrorKind, FaceId, FaceSource, PeopleQuery, Person, PersonId, UserId,
 };
@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::decision::Pair;
+use crate::memory::{Memory, Said};
 use crate::own::{NoVector, OwnFaces};
 use crate::photos::{PersonPhotos, Photo, PhotoFace};
 
@@ -116,6 +117,22 @@ impl AutoRule {
         }
     }
 
+    /// What the rule says of a face that something was said of before: never against it.
+    /// A face that somebody refused for one of the two, or kept with the one, is not
+    /// given or left to the other by a rule.
+    pub fn judge_said(&self, suggestion: &Suggestion, said: Option<&Said>, pair: &Pair) -> Verdict {
+        let verdict = self.judge(suggestion);
+        let whose = match verdict {
+            Verdict::Correct => &pair.correct,
+            Verdict::Wrong => &pair.wrong,
+            Verdict::Unsure => return verdict,
+        };
+        match said {
+            Some(said) if said.refuses(whose) => Verdict::Unsure,
+            _ => verdict,
+        }
+    }
+
     /// What the rule says about these distances.
     pub fn judge_distances(&self, to_wrong: CosineDistance, to_correct: CosineDistance) -> Verdict {
         let (wrong, correct) = (to_wrong.get(), to_correct.get());
@@ -136,7 +153,7 @@ impl AutoRule {
 struct Member {
     side: Side,
     asset: AssetId,
-    sha1: [u8; 20],
+    content: ContentHash,
     row: usize,
 }
 
@@ -146,25 +163,34 @@ pub struct PairIndex {
     own: Arc<OwnFaces>,
     members: BTreeMap<FaceId, Member>,
     without_vector: BTreeMap<NoVector, usize>,
+    n_refused: usize,
 }
 
 impl PairIndex {
-    /// An index of these photos' faces; photos may be given twice.
+    /// An index of these photos' faces; photos may be given twice. A face that somebody
+    /// said is not of the person who has it is no example of them, and left out.
     pub fn new<'a>(
         own: Arc<OwnFaces>,
         pair: &Pair,
         photos: impl IntoIterator<Item = &'a Photo>,
+        memory: &Memory,
     ) -> Self {
         let mut index = Self {
             own,
             members: BTreeMap::new(),
             without_vector: BTreeMap::new(),
+            n_refused: 0,
         };
         let mut seen = BTreeSet::new();
         for photo in photos {
             for (side, person) in [(Side::Wrong, &pair.wrong), (Side::Correct, &pair.correct)] {
                 for face in photo.faces_of(person) {
-                    if seen.insert(&face.face) {
+                    if !seen.insert(&face.face) {
+                        continue;
+                    }
+                    if memory.refuses(photo, face, person) {
+                        index.n_refused += 1;
+                    } else {
                         index.add(photo, face, side);
                     }
                 }
@@ -179,6 +205,7 @@ impl PairIndex {
         own: Arc<OwnFaces>,
         pair: &Pair,
         owner: Option<&UserId>,
+        memory: &Memory,
     ) -> Result<Self, Error> {
         let mut photos = PersonPhotos::new(client, &pair.wrong, owner)
             .await?
@@ -190,22 +217,21 @@ impl PairIndex {
                 .collect()
                 .await?,
         );
-        Ok(Self::new(own, pair, &photos))
+        Ok(Self::new(own, pair, &photos, memory))
     }
 
     fn add(&mut self, photo: &Photo, face: &PhotoFace, side: Side) {
-        match (self.own.row_of(photo, face), photo.sha1) {
-            (Ok(row), Some(sha1)) => {
+        match self.own.find(photo, face) {
+            Ok((content, row)) => {
                 let member = Member {
                     side,
                     asset: photo.asset.clone(),
-                    sha1,
+                    content,
                     row,
                 };
                 self.members.insert(face.face.clone(), member);
             }
-            (Err(why), _) => *self.without_vector.entry(why).or_default() += 1,
-            (Ok(_), None) => unreachable!("a row is found by the photo's sha1"),
+            Err(why) => *self.without_vector.entry(why).or_default() += 1,
         }
     }
 
@@ -233,6 +259,11 @@ impl PairIndex {
         &self.without_vector
     }
 
+    /// Faces left out since somebody said that they are not of the person who has them.
+    pub fn n_refused(&self) -> usize {
+        self.n_refused
+    }
+
     /// The embeddings.
     pub fn own(&self) -> &Arc<OwnFaces> {
         &self.own
@@ -245,27 +276,26 @@ impl PairIndex {
 
     /// The nearest faces of both people to a face.
     pub fn suggest(&self, photo: &Photo, face: &PhotoFace) -> Suggestion {
-        match (self.own.row_of(photo, face), photo.sha1) {
-            (Ok(row), Some(sha1)) => self.suggest_row(row, &sha1),
-            (Err(why), _) => Suggestion::Nothing {
+        match self.own.find(photo, face) {
+            Ok((content, row)) => self.suggest_row(row, &content),
+            Err(why) => Suggestion::Nothing {
                 why: why.to_string(),
             },
-            (Ok(_), None) => unreachable!("a row is found by the photo's sha1"),
         }
     }
 
     /// As [`PairIndex::suggest`], for a face of the pair; `None` for others.
     pub fn suggest_member(&self, face: &FaceId) -> Option<Suggestion> {
         let member = self.members.get(face)?;
-        Some(self.suggest_row(member.row, &member.sha1))
+        Some(self.suggest_row(member.row, &member.content))
     }
 
-    fn suggest_row(&self, row: usize, sha1: &[u8; 20]) -> Suggestion {
+    fn suggest_row(&self, row: usize, content: &ContentHash) -> Suggestion {
         let nearest = |side: Side| {
             self.members
                 .iter()
                 // Faces of the same photo: itself, and people who are not it.
-                .filter(|(_, member)| member.side == side && member.sha1 != *sha1)
+                .filter(|(_, member)| member.side == side && member.content != *content)
                 .map(|(face, member)| (self.own.distance(row, member.row), face, member))
                 .min_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)))
                 .map(|(distance, face, member)| Nearest {

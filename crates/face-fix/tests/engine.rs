@@ -5,8 +5,9 @@
 mod support;
 
 use face_fix::{
-    Action, DecisionOutcome, Error, Feature, FeatureRestored, Function, Mode, Pair, PersonRemoved,
-    Restored, Review, ReviewHow, Settled, Standing, Status, Transaction, TransactionId,
+    Action, DecisionOutcome, Engine, Error, Feature, FeatureRestored, Function, Journal, Mode,
+    Pair, PersonRemoved, Restored, Review, ReviewHow, Settled, Standing, Status, Transaction,
+    TransactionId,
 };
 use immich_fake::{Fault, Shape};
 use support::{World, at, new_person, of, person_ref};
@@ -479,12 +480,16 @@ async fn read_only_refuses_and_dry_run_tells_without_a_trace() {
     assert_eq!(world.state(), before);
     assert!(engine.history().is_empty());
     drop(engine);
-    assert_eq!(
-        std::fs::read_to_string(world.journal_path())
-            .unwrap()
-            .lines()
-            .count(),
-        1
+    let journal = std::fs::read_to_string(world.journal_path()).unwrap();
+    assert_eq!(journal.lines().count(), 1);
+    let mut looked_at = Journal::open_to_look(&world.journal_path()).unwrap();
+    assert!(looked_at.past().transactions().is_empty());
+    let _writer = world.journal();
+    looked_at = Journal::open_to_look(&world.journal_path()).unwrap();
+    let engine = Engine::new(world.client(), looked_at, Mode::default()).await;
+    assert!(
+        matches!(engine, Err(Error::ReadOnly)),
+        "who only looks cannot write"
     );
 }
 

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use face_fix::{
-    Action, AutoRule, By, GroupTarget, NoVector, Pair, PairIndex, PersonPhotos, Photo, PhotoFace,
-    SPLIT_DISTANCE, Side, Suggestion, Transaction, Verdict, coach, confirmed, link_by_reading,
-    split, suggest_by_immich, try_rule,
+    Action, AutoRule, By, GroupTarget, Memory, NoVector, Pair, PairIndex, PersonPhotos, Photo,
+    PhotoFace, SPLIT_DISTANCE, Side, Suggestion, Transaction, Verdict, coach, confirmed,
+    link_by_reading, split, suggest_by_immich, try_rule,
 };
 use faceset_core::{CancelToken, CosineDistance, NoProgress};
 use immich_client::{FaceSource, PersonId};
@@ -69,9 +69,15 @@ async fn mixed_up() -> (World, PairIndex, Uuid) {
             (lone, 95.0),
         ],
     );
-    let index = PairIndex::load(&world.client(), Arc::new(own), &pair(&world), None)
-        .await
-        .unwrap();
+    let index = PairIndex::load(
+        &world.client(),
+        Arc::new(own),
+        &pair(&world),
+        None,
+        &Memory::default(),
+    )
+    .await
+    .unwrap();
     (world, index, lone)
 }
 
@@ -369,7 +375,7 @@ async fn photos_that_changed_or_went_are_not_linked() {
     )
     .unwrap();
     std::fs::remove_file(folder.path().join(format!("{}.jpg", world.photos[1]))).unwrap();
-    let (links, report) = link_by_reading(&cache, &NoProgress, &CancelToken::default());
+    let (links, report) = link_by_reading(&cache, &[], &NoProgress, &CancelToken::default());
     assert_eq!(
         (report.n_linked, report.n_changed, report.n_unreadable),
         (1, 1, 1)
@@ -377,7 +383,7 @@ async fn photos_that_changed_or_went_are_not_linked() {
     let sha1 = world
         .fake
         .with_library(|library| library.asset(world.photos[2]).unwrap().sha1());
-    assert_eq!(links[0].sha1, sha1);
+    assert_eq!(links[0].sha1, Some(sha1));
 }
 
 #[tokio::test]

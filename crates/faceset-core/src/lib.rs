@@ -15,6 +15,7 @@ pub mod measure;
 pub mod number;
 pub mod progress;
 pub mod record;
+pub mod said;
 
 pub use consent::{CivilDate, Consent, PersonFacts};
 pub use dst_name::safe_dst_name;

@@ -52,6 +52,17 @@ impl FacesEdit {
     }
 }
 
+/// Faces leave and join the list of what is no face.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoFacesEdit {
+    /// Taken out first; must be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<FaceKey>,
+    /// Put in then; must not be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<FaceKey>,
+}
+
 /// The smallest step of the registry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,6 +89,8 @@ pub enum Change {
     Faces(FacesEdit),
     /// Faces that do not.
     NotThisPerson(FacesEdit),
+    /// What is no face at all.
+    NoFaces(NoFacesEdit),
     /// Everything but the number is erased. Has no way back.
     Forget {
         /// Whose.
@@ -86,9 +99,9 @@ pub enum Change {
 }
 
 impl Change {
-    /// The identity it is about.
-    pub fn number(&self) -> FacesetNumber {
-        match self {
+    /// The identity it is about; `None` for [`Change::NoFaces`], which is about nobody.
+    pub fn number(&self) -> Option<FacesetNumber> {
+        Some(match self {
             Self::Create(identity) | Self::Remove(identity) => identity.number,
             Self::Name(e) | Self::Reserved(e) => e.number,
             Self::State(e) => e.number,
@@ -97,8 +110,9 @@ impl Change {
             Self::Feature(e) => e.number,
             Self::Provenance(e) => e.number,
             Self::Faces(e) | Self::NotThisPerson(e) => e.number,
+            Self::NoFaces(_) => return None,
             Self::Forget { number } => *number,
-        }
+        })
     }
 
     /// The change that takes this one back; `None` for [`Change::Forget`].
@@ -115,6 +129,10 @@ impl Change {
             Self::Provenance(e) => Self::Provenance(e.inverse()),
             Self::Faces(e) => Self::Faces(e.inverse()),
             Self::NotThisPerson(e) => Self::NotThisPerson(e.inverse()),
+            Self::NoFaces(e) => Self::NoFaces(NoFacesEdit {
+                removed: e.added.clone(),
+                added: e.removed.clone(),
+            }),
             Self::Forget { .. } => return None,
         })
     }
@@ -130,6 +148,7 @@ impl Change {
                 .collect(),
             Self::Feature(e) => e.before.iter().chain(&e.after).map(AsRef::as_ref).collect(),
             Self::Faces(e) | Self::NotThisPerson(e) => e.removed.iter().chain(&e.added).collect(),
+            Self::NoFaces(e) => e.removed.iter().chain(&e.added).collect(),
             _ => Vec::new(),
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Flaw, IdentityError};
-use crate::identity::Identity;
+use crate::identity::{Faces, Identity};
 use crate::registry::Registry;
 
 /// Version that this build writes and the newest it reads.
@@ -31,6 +31,8 @@ struct RegistryFile {
     highest_number: u32,
     #[serde(default)]
     journal_entry: u64,
+    #[serde(default)]
+    no_faces: Faces,
     identities: Vec<Identity>,
     #[serde(flatten)]
     extra: Map<String, Value>,
@@ -69,8 +71,8 @@ pub(crate) fn parse(
     let file: RegistryFile = serde_json::from_slice(text).map_err(shape)?;
     Registry::from_identities(
         file.identities,
-        file.highest_number,
-        file.journal_entry,
+        file.no_faces,
+        (file.highest_number, file.journal_entry),
         file.extra,
         today,
     )
@@ -87,6 +89,7 @@ pub(crate) fn render(registry: &Registry) -> Vec<u8> {
     for (key, value) in &registry.extra {
         out.key(1, key, value);
     }
+    faces_text(&mut out, 1, "no_faces", &registry.no_faces);
     out.line(1, "\"identities\": [");
     for (i, identity) in registry.identities.values().enumerate() {
         identity_text(&mut out, identity);
@@ -131,17 +134,22 @@ fn identity_text(out: &mut Text, identity: &Identity) {
         ("faces", &identity.faces),
         ("not_this_person", &identity.not_this_person),
     ] {
-        if faces.is_empty() {
-            continue;
-        }
-        out.line(3, &format!("\"{key}\": ["));
-        for (i, face) in faces.iter().enumerate() {
-            let comma = if i + 1 < faces.len() { "," } else { "" };
-            out.line(4, &format!("{}{comma}", compact(face)));
-        }
-        out.line(3, "],");
+        faces_text(out, 3, key, faces);
     }
     out.drop_comma();
+}
+
+/// A list of faces, one a line; nothing for an empty one.
+fn faces_text(out: &mut Text, depth: usize, key: &str, faces: &Faces) {
+    if faces.is_empty() {
+        return;
+    }
+    out.line(depth, &format!("\"{key}\": ["));
+    for (i, face) in faces.iter().enumerate() {
+        let comma = if i + 1 < faces.len() { "," } else { "" };
+        out.line(depth + 1, &format!("{}{comma}", compact(face)));
+    }
+    out.line(depth, "],");
 }
 
 fn compact<T: Serialize>(value: &T) -> String {

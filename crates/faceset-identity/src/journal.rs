@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use faceset_core::{FaceKey, FacesetNumber};
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Change, FacesEdit};
+use crate::change::{Change, FacesEdit, NoFacesEdit};
 use crate::error::IdentityError;
 use crate::file::REGISTRY_VERSION;
 use crate::identity::{FaceId, Faces, State};
@@ -198,7 +198,10 @@ pub(crate) fn blot(
         let changes: Vec<Change> = entry
             .changes
             .iter()
-            .filter(|c| matches!(c, Change::Forget { .. }) || !forgotten.contains(&c.number()))
+            .filter(|c| {
+                matches!(c, Change::Forget { .. })
+                    || c.number().is_none_or(|n| !forgotten.contains(&n))
+            })
             .map(|c| without_faces(c, faces))
             .filter(|c| !is_empty(c))
             .collect();
@@ -230,8 +233,8 @@ pub(crate) fn faces_told(entries: &[Entry], numbers: &BTreeSet<FacesetNumber>) -
                 Change::Create(i) | Change::Remove(i) if numbers.contains(&i.number) => {
                     told.extend(i.faces.iter().map(FaceKey::id));
                 }
-                Change::NotThisPerson(_) if !forgets => {}
-                other if forgets || numbers.contains(&other.number()) => {
+                Change::NotThisPerson(_) | Change::NoFaces(_) if !forgets => {}
+                other if forgets || other.number().is_some_and(|n| numbers.contains(&n)) => {
                     told.extend(other.faces().into_iter().map(FaceKey::id));
                 }
                 _ => {}
@@ -269,6 +272,7 @@ fn is_empty(change: &Change) -> bool {
         Change::Faces(edit) | Change::NotThisPerson(edit) => {
             edit.removed.is_empty() && edit.added.is_empty()
         }
+        Change::NoFaces(edit) => edit.removed.is_empty() && edit.added.is_empty(),
         _ => false,
     }
 }
@@ -291,6 +295,10 @@ fn without_faces(change: &Change, faces: &BTreeSet<FaceId>) -> Change {
     match change.clone() {
         Change::Faces(edit) => Change::Faces(keep(&edit)),
         Change::NotThisPerson(edit) => Change::NotThisPerson(keep(&edit)),
+        Change::NoFaces(edit) => Change::NoFaces(NoFacesEdit {
+            removed: without(&edit.removed, faces),
+            added: without(&edit.added, faces),
+        }),
         Change::Feature(mut edit) => {
             edit.before = edit.before.filter(|k| !faces.contains(&k.id()));
             edit.after = edit.after.filter(|k| !faces.contains(&k.id()));

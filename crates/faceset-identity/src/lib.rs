@@ -1,19 +1,21 @@
 //! Identities that last.
 //!
 //! Owns the registry: which number is which person for ever, what people said
-//! of them (name, consent, birth date, "not this person"), the history with
-//! undo, recognising people in a fresh run, and forgetting. Knows nothing of
+//! of them (name, consent, birth date, "not this person", "no face"), the history
+//! with undo, recognising people in a fresh run, and forgetting. Knows nothing of
 //! caches, embeddings or pictures: faces are keys.
 //!
 //! Every operation is a pure `plan_…` on [`Registry`]; [`RegistryWriter`]
 //! applies it. Formats: docs/formats/registry.md.
 
 mod change;
+mod decisions;
 mod error;
 mod file;
 mod forget;
 mod identity;
 mod journal;
+mod no_face;
 mod ops;
 mod reconcile;
 mod record;
@@ -24,7 +26,8 @@ mod store;
 mod testing;
 mod tree;
 
-pub use change::{Change, Edit, FacesEdit, Plan};
+pub use change::{Change, Edit, FacesEdit, NoFacesEdit, Plan};
+pub use decisions::{DecisionsPlan, PeopleLinks};
 pub use error::{Flaw, IdentityError};
 pub use file::REGISTRY_VERSION;
 pub use forget::{

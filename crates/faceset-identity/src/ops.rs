@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use faceset_core::{CivilDate, Consent, FaceKey, FacesetNumber};
 use serde_json::Value;
 
-use crate::change::{Change, Edit, FacesEdit, Plan};
+use crate::change::{Change, Edit, FacesEdit, NoFacesEdit, Plan};
 use crate::error::{Flaw, IdentityError};
 use crate::identity::{Identity, State, describe, is_usable, name_flaw};
 use crate::journal::state_before;
@@ -433,6 +433,12 @@ impl Registry {
             let stored = self.identities[&owner].faces.of_id(&id);
             key = stored.expect("an owner lists its faces").clone();
         }
+        if let Some(struck) = self.no_face(&key).cloned() {
+            changes.push(Change::NoFaces(NoFacesEdit {
+                removed: vec![struck],
+                added: Vec::new(),
+            }));
+        }
         for n in self.same_person(person.number) {
             let no = &self.identities[&n].not_this_person;
             if let Some(refused) = no.of_id(&key.id()) {
@@ -471,11 +477,12 @@ impl Registry {
         let mut trial = self.clone();
         if let Err(flaw) = trial.apply(&changes) {
             let touched: BTreeSet<_> = changes.iter().map(Change::number).collect();
+            let touches = |c: &Change| touched.contains(&c.number());
             let later = self
                 .history
                 .iter()
                 .rev()
-                .find(|e| e.id > id && e.changes.iter().any(|c| touched.contains(&c.number())));
+                .find(|e| e.id > id && e.changes.iter().any(touches));
             return Err(cannot(match later {
                 Some(later) => format!("{flaw}; undo entry {} first ({})", later.id, later.what),
                 None => flaw.to_string(),
@@ -507,7 +514,7 @@ pub(crate) fn feature_change(
     })
 }
 
-fn check_usable(face: &FaceKey) -> Result<(), IdentityError> {
+pub(crate) fn check_usable(face: &FaceKey) -> Result<(), IdentityError> {
     if is_usable(face) {
         return Ok(());
     }

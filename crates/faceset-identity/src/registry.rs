@@ -27,6 +27,7 @@ pub struct Registry {
     /// Last journal entry that is included.
     pub(crate) entry: u64,
     pub(crate) history: Vec<Entry>,
+    pub(crate) no_faces: Faces,
     pub(crate) extra: Map<String, Value>,
     owners: BTreeMap<FaceId, (FacesetNumber, BBox)>,
     /// Who refuses a face: `not_this_person` of every identity, by face.
@@ -36,7 +37,9 @@ pub struct Registry {
 /// Equal content; the history and used-up numbers are not compared.
 impl PartialEq for Registry {
     fn eq(&self, other: &Self) -> bool {
-        self.identities == other.identities && self.extra == other.extra
+        self.identities == other.identities
+            && self.no_faces == other.no_faces
+            && self.extra == other.extra
     }
 }
 
@@ -44,14 +47,19 @@ impl Registry {
     /// From checked parts of a file. Errors name the identity and what is wrong.
     pub(crate) fn from_identities(
         identities: Vec<Identity>,
-        highest: u32,
-        entry: u64,
+        no_faces: Faces,
+        (highest, entry): (u32, u64),
         extra: Map<String, Value>,
         today: CivilDate,
     ) -> Result<Self, Flaw> {
+        if let Some(key) = no_faces.iter().find(|k| !is_usable(k)) {
+            let what = format!("the face {} has no finite box", describe(key));
+            return Err(Flaw::key("no_faces", what));
+        }
         let mut registry = Self {
             highest,
             entry,
+            no_faces,
             extra,
             ..Self::default()
         };
@@ -88,7 +96,7 @@ impl Registry {
     pub fn history_of(&self, number: FacesetNumber) -> impl Iterator<Item = &Entry> {
         self.history
             .iter()
-            .filter(move |entry| entry.changes.iter().any(|c| c.number() == number))
+            .filter(move |entry| entry.changes.iter().any(|c| c.number() == Some(number)))
     }
 
     /// Number of the last change that is included.
@@ -187,11 +195,14 @@ impl Registry {
     }
 
     /// True when a person said that this face is not of this identity, nor of
-    /// one that it is merged with.
+    /// one that it is merged with, or that it is no face at all.
     ///
     /// A face that the registry does not know is taken for the refused one
     /// whose box it overlaps best, see [`MOVED_BOX_MIN_IOU`].
     pub fn forbids(&self, face: &FaceKey, number: FacesetNumber) -> bool {
+        if self.is_no_face(face) {
+            return true;
+        }
         let root = self.root(number);
         let refuses = |who: &BTreeSet<FacesetNumber>| who.iter().any(|n| self.root(*n) == root);
         if let Some((_, who)) = self.refusals.get(&face.id()) {
@@ -219,7 +230,7 @@ impl Registry {
                 return Err(flaw);
             }
         }
-        let touched: BTreeSet<_> = changes.iter().map(Change::number).collect();
+        let touched: BTreeSet<_> = changes.iter().filter_map(Change::number).collect();
         let result = self.check(&touched.into_iter().collect::<Vec<_>>());
         if result.is_err() {
             self.roll_back(changes, highest);
@@ -230,7 +241,7 @@ impl Registry {
     fn apply_irreversibly(&mut self, changes: &[Change]) -> Result<(), Flaw> {
         let mut changed = self.clone();
         changes.iter().try_for_each(|c| changed.step(c))?;
-        let touched: BTreeSet<_> = changes.iter().map(Change::number).collect();
+        let touched: BTreeSet<_> = changes.iter().filter_map(Change::number).collect();
         changed.check(&touched.into_iter().collect::<Vec<_>>())?;
         *self = changed;
         Ok(())
@@ -279,6 +290,7 @@ impl Registry {
                 e.added.iter().for_each(|k| self.refuse(k, e.number));
                 Ok(())
             }
+            Change::NoFaces(e) => self.edit_no_faces(e),
             Change::Forget { number } => {
                 self.drop_identity(*number);
                 self.create(Identity::forgotten(*number))
@@ -310,6 +322,10 @@ impl Registry {
     }
 
     fn claim(&mut self, key: &FaceKey, number: FacesetNumber) -> Result<(), Flaw> {
+        if self.no_faces.contains(&key.id()) {
+            let what = format!("the face {} is said to be no face", describe(key));
+            return Err(Flaw::at(number, what));
+        }
         if let Some((owner, _)) = self.owners.get(&key.id()) {
             let what = format!(
                 "the face {} belongs to {}, too, and a face has one person",

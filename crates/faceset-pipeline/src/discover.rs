@@ -132,6 +132,8 @@ pub struct DiscoverReport {
     pub known_people: usize,
     /// Faces that are somebody known.
     pub covered: usize,
+    /// What people said is no face.
+    pub no_faces: usize,
     /// Who, most new faces first.
     pub hits: Vec<Hit>,
     /// Median distance of a face to the nearest known person, the lower of two;
@@ -331,11 +333,12 @@ fn uncovered(
         match (owner, matched) {
             (Some(owner), _) => counts.entry(owner).or_default().1 += 1,
             (None, Some(number)) => counts.entry(number).or_default().0 += 1,
+            (None, None) if registry.is_no_face(&face.key) => report.no_faces += 1,
             (None, None) => rest.push(*row),
         }
     }
     report.known_people = known.people.len();
-    report.covered = chosen.len() - rest.len();
+    report.covered = chosen.len() - rest.len() - report.no_faces;
     nearest.sort();
     report.median_nearest = nearest
         .get(nearest.len().saturating_sub(1) / 2)

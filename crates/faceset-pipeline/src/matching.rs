@@ -139,15 +139,21 @@ impl<A: Rules, B: Rules> Rules for (A, B) {
 }
 
 /// What people said of faces: a face that was refused for a person, or for one
-/// that is merged with them, is never theirs.
+/// that is merged with them, is never theirs; what is no face is nobody's.
 #[derive(Debug, Clone, Copy)]
 pub struct NegativeMemory<'a>(pub &'a Registry);
 
 /// The veto of [`NegativeMemory`], and the reason of faces it takes out of sets.
 pub const NOT_THIS_PERSON: &str = "not_this_person";
 
+/// The same for what people said is no face at all.
+pub const NO_FACE: &str = "no_face";
+
 impl Rules for NegativeMemory<'_> {
     fn veto(&self, face: &Face<'_>, person: &Person) -> Option<&'static str> {
+        if self.0.is_no_face(&face.key) {
+            return Some(NO_FACE);
+        }
         let number = person.number?;
         self.0.forbids(&face.key, number).then_some(NOT_THIS_PERSON)
     }

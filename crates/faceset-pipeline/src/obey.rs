@@ -15,7 +15,7 @@ use faceset_identity::{Matched, Registry, State};
 use serde_json::Map;
 
 use crate::PipelineError;
-use crate::matching::{Face, NOT_THIS_PERSON, NegativeMemory, Person, decide, look};
+use crate::matching::{Face, NO_FACE, NOT_THIS_PERSON, NegativeMemory, Person, decide, look};
 
 /// Farther than anything: the nearest person takes the face.
 const ANY: CosineDistance = CosineDistance::constant(2.0);
@@ -208,7 +208,8 @@ fn images_of(faces: &[FaceKey], set: &RefinedSet, cache: &Cache) -> Vec<faceset_
     set.images.iter().filter(|p| shows(p)).cloned().collect()
 }
 
-/// Takes out of each set the faces that were refused for its person: into the
+/// Takes out of each set what is no face, and the faces that were refused for its
+/// person: into the
 /// set of the person they belong to when there is one here, else to the
 /// dropped ones with the reason `not_this_person`. Sets are known by their
 /// number, so this comes after numbers were given. Returns how many left.
@@ -233,8 +234,12 @@ pub fn leave_out(manifest: &mut RefineManifest, registry: &Registry, cache: &Cac
                 moved.push((registry.root(owner.number), key.clone()));
             }
             set.dropped.push(DroppedFace {
+                reason: if registry.is_no_face(&key) {
+                    NO_FACE.to_owned()
+                } else {
+                    NOT_THIS_PERSON.to_owned()
+                },
                 key,
-                reason: NOT_THIS_PERSON.to_owned(),
                 value: None,
                 limit: None,
             });
@@ -320,7 +325,8 @@ impl Bounds for PeopleBounds<'_> {
     }
 
     fn forbids(&self, set: &RefinedSet, face: &FaceKey) -> bool {
-        self.of(set).iter().any(|n| self.registry.forbids(face, *n))
+        self.registry.is_no_face(face)
+            || self.of(set).iter().any(|n| self.registry.forbids(face, *n))
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use faceset_cache::CacheWriter;
 use faceset_core::consent::CivilDate;
 use faceset_core::manifest::{RefineManifest, SwapReadyManifest};
+use faceset_core::said::FaceDecisions;
 use faceset_core::{FaceKey, FacesetNumber};
 use faceset_identity::{
     ForgetInputs, ForgetPlan, ForgetReport, Plan, Registry, RegistryWriter, numbers_on_disk,
@@ -118,6 +119,55 @@ pub fn remember(
     writer.apply(&plan, ctx.now)?;
     writer.finish()?;
     Ok(())
+}
+
+/// What the file of decisions at `file` would change in a registry, and who is who, a
+/// line each. `links` says of people there (id or name) who they are here (number,
+/// folder or name); others are found by their name.
+pub fn plan_decisions(
+    registry: &Registry,
+    file: &Path,
+    links: &[(String, String)],
+) -> Result<(Plan, Vec<String>), PipelineError> {
+    let unreadable = |why: &dyn std::fmt::Display| {
+        PipelineError::Options(format!("{} can't be taken in: {why}", file.display()))
+    };
+    let bytes = std::fs::read(file).map_err(|e| unreadable(&e))?;
+    let decisions = FaceDecisions::parse(&bytes).map_err(|e| unreadable(&e))?;
+    let given = links
+        .iter()
+        .map(|(outside, person)| Ok((outside.clone(), registry.find(person)?.number)))
+        .collect::<Result<Vec<_>, PipelineError>>()?;
+    let links = registry.link_people(&decisions, &given)?;
+    let mut lines: Vec<String> = decisions
+        .people
+        .iter()
+        .map(|person| {
+            let name = match person.name.as_str() {
+                "" => "a person without a name",
+                name => name,
+            };
+            let here = links.get(&person.id).map(|n| n.folder_name());
+            match here {
+                Some(here) => format!("{name} ({}) is {here}", person.id),
+                None => format!(
+                    "{name} ({}) is nobody known: --link {}=NUMBER says who",
+                    person.id, person.id
+                ),
+            }
+        })
+        .collect();
+    let found = registry.plan_decisions(&decisions, &links)?;
+    lines.push(format!(
+        "of {} decided faces {} change something, {} are known already, {} are about nobody \
+         known, {} contradict what was said here",
+        decisions.faces.len(),
+        found.n_changed,
+        found.n_known,
+        found.n_unlinked,
+        found.n_conflicts
+    ));
+    Ok((found.plan, lines))
 }
 
 /// The day of this run.

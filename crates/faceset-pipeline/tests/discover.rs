@@ -272,6 +272,19 @@ fn the_context_rules_decide_who_is_covered() {
 }
 
 #[test]
+fn what_is_no_face_is_neither_covered_nor_grouped() {
+    with_ctx(|ctx| {
+        let (dir, cache) = collection(ctx);
+        let before = found(dir.path(), &cache, &options(), ctx).unwrap().report;
+        let face = key(&cache, "/photos/new/ana/000.jpg", 0);
+        people::change(dir.path(), |r| Ok(r.plan_no_face(&face)?), ctx).unwrap();
+        let report = found(dir.path(), &cache, &options(), ctx).unwrap().report;
+        assert_eq!((report.no_faces, report.covered), (1, before.covered - 1));
+        assert_eq!(report.raw_clusters, before.raw_clusters);
+    });
+}
+
+#[test]
 fn manifests_of_the_original_tool_cover_too() {
     with_ctx(|ctx| {
         let dir = tempfile::tempdir().unwrap();

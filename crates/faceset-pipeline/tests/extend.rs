@@ -235,6 +235,41 @@ fn a_refused_face_never_comes_back_however_near_it_is() {
 }
 
 #[test]
+fn what_is_no_face_joins_nobody_and_makes_no_group_however_alike() {
+    let home = Home::new();
+    first_run(&home, &base());
+    // One on top of Ana's faces; two alike, one of them near the single face of before.
+    let new = [
+        shot("double", &[turned(0, 5.0, 3)]),
+        shot("statue", &[turned(2, 5.0, 3)]),
+        shot("statues", &[turned(2, 10.0, 3)]),
+    ];
+    let cache = home.embed(&new);
+    let swap = home.path("facesets_swap_ready");
+    record(&swap, &[("faceset_001", vec![home.key(&cache, "a00", 0)])]);
+    let mut writer = RegistryWriter::open(&swap, "test", "2026-02-02".parse().unwrap()).unwrap();
+    for photo in ["double", "statue", "single"] {
+        let plan = writer.registry().plan_no_face(&home.key(&cache, photo, 0));
+        writer
+            .apply(&plan.unwrap(), jiff::Timestamp::UNIX_EPOCH)
+            .unwrap();
+    }
+    writer.finish().unwrap();
+    let report = extend(&home, &[]);
+    assert_eq!(
+        (
+            report.new,
+            report.matched,
+            report.in_new_persons,
+            report.alone
+        ),
+        (3, 0, 0, 3)
+    );
+    assert_eq!(raw(&home).singletons.len(), 4, "each of them is known");
+    assert_eq!(extend(&home, &[]).new, 0);
+}
+
+#[test]
 fn a_manifest_of_the_original_with_photos_only_is_extended() {
     let home = Home::new();
     // A bystander on one of the photos must not bend the mean.

@@ -257,6 +257,65 @@ fn a_face_that_is_not_the_person_leaves_the_set_and_the_rest_is_ranked_anew() {
 }
 
 #[test]
+fn decisions_of_another_program_take_faces_out_and_one_undo_brings_them_back() {
+    let family = Family::new();
+    family
+        .change(|r| Ok(r.plan_name(number(1), Some("Ana"))?))
+        .unwrap();
+    let file = family.swap().join("said.json");
+    let decided = |key: &faceset_core::FaceKey, rest: serde_json::Value| {
+        let mut row = serde_json::json!({"face": key, "at": "2026-01-01T00:00:00Z", "who": "me"});
+        row.as_object_mut()
+            .unwrap()
+            .extend(rest.as_object().unwrap().clone());
+        row
+    };
+    let decisions = serde_json::json!({
+        "format": "face decisions", "version": 1, "source": "http://nas",
+        "people": [{"id": "x", "name": "ANA"}, {"id": "y", "name": "Somebody"}],
+        "faces": [
+            decided(&family.ana[1], serde_json::json!({"is": "y", "not": ["x"]})),
+            decided(&family.ana[2], serde_json::json!({"no_face": true})),
+        ],
+    });
+    fs::write(&file, decisions.to_string()).unwrap();
+    let (plan, lines) = people::plan_decisions(&family.registry(), &file, &[]).unwrap();
+    assert!(
+        lines[0].contains("faceset_001") && lines[1].contains("--link y=NUMBER"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[2].contains("of 2 decided faces 2 change something"),
+        "{lines:?}"
+    );
+    assert!(!plan.is_empty());
+    assert_eq!(
+        family.set("faceset_001").faces.len(),
+        5,
+        "a plan changes nothing"
+    );
+    family.change(|_| Ok(plan)).unwrap();
+    let set = family.set("faceset_001");
+    assert_eq!(set.faces.len(), 3);
+    assert_eq!(set.dropped.len(), 2);
+    let registry = family.registry();
+    assert!(registry.forbids(&family.ana[1], number(1)) && registry.is_no_face(&family.ana[2]));
+    let last = registry.history().last().unwrap().id;
+    family.change(|r| Ok(r.plan_undo(last)?)).unwrap();
+    let registry = family.registry();
+    assert!(!registry.forbids(&family.ana[1], number(1)) && !registry.is_no_face(&family.ana[2]));
+    // What cannot be read says which file and why.
+    fs::write(&file, "{}").unwrap();
+    let refused = people::plan_decisions(&registry, &file, &[])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("said.json") && refused.contains("face decisions"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn the_last_face_takes_the_set_with_it_and_the_number_stays_reserved() {
     let family = Family::new();
     for face in &family.bob {

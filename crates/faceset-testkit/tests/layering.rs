@@ -64,6 +64,7 @@ const LAYERS: &[(&str, Uses)] = &[
             "faceset-fs",
             "faceset-cache",
             "faceset-cluster",
+            "faceset-queue",
             "immich-client",
         ]),
     ),

@@ -38,6 +38,10 @@ const FORMATS: &[(&str, &str)] = &[
         "docs/formats/manifests.md",
     ),
     (
+        "crates/faceset-core/src/said.rs DECISIONS_VERSION",
+        "docs/formats/face-decisions.md",
+    ),
+    (
         "crates/faceset-identity/src/file.rs REGISTRY_VERSION",
         "docs/formats/registry.md",
     ),

@@ -61,6 +61,6 @@ pub use search::{MAX_PAGE_SIZE, Order, SearchFilter, SearchPage};
 pub use types::{
     About, ApiKeyInfo, Asset, AssetType, BulkResult, Exif, Face, FaceBox, FaceSource, Features,
     LibraryTotals, Me, NewFace, NewPerson, PeoplePage, PeopleQuery, Person, PersonFaces,
-    PersonStatistics, PersonUpdate, ServerConfig, ServerVersion, Visibility,
+    PersonStatistics, PersonUpdate, ServerConfig, ServerVersion, Visibility, sha1_of_checksum,
 };
 pub use walk::{LibraryWalk, WalkOptions, WalkReport, WalkStrategy};

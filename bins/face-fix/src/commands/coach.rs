@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use face_fix::{
-    AutoRule, BIN_WIDTH, Coach, N_BINS, Pair, PairIndex, Side, coach, confirmed, try_rule,
+    AutoRule, BIN_WIDTH, Coach, Memory, N_BINS, Pair, PairIndex, Side, coach, confirmed, try_rule,
 };
 use faceset_cli::{Context, Report};
 use serde_json::json;
 
-use crate::session::{SessionArgs, block_on, for_people, own_faces, person};
+use crate::session::{QueueArgs, SessionArgs, block_on, for_people, own_faces, person};
 
 /// Margins that are tried, in cosine distance.
 const MARGINS: [f64; 5] = [0.0, 0.05, 0.10, 0.15, 0.20];
@@ -25,17 +25,20 @@ pub(crate) struct Args {
     /// A cache of face-sets made from this library's photos
     #[arg(long, value_name = "FILE")]
     cache: PathBuf,
+    #[command(flatten)]
+    queue: QueueArgs,
 }
 
 pub(crate) fn run(args: &Args, session: &SessionArgs, context: &Context) -> anyhow::Result<Report> {
-    let own = Arc::new(own_faces(&args.cache, context)?);
+    let own = Arc::new(own_faces(&args.cache, &args.queue, context)?.1);
     block_on(async {
         let (engine, _) = session.looking().await?;
         let pair = Pair {
             wrong: person(engine.client(), &args.wrong).await?.id,
             correct: person(engine.client(), &args.correct).await?.id,
         };
-        let index = PairIndex::load(engine.client(), own.clone(), &pair, engine.user())
+        let memory = engine.look(Memory::of);
+        let index = PairIndex::load(engine.client(), own.clone(), &pair, engine.user(), &memory)
             .await
             .map_err(for_people)?;
         let confirmed = engine.look(|past| confirmed(past, &pair));

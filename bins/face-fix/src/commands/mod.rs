@@ -3,6 +3,7 @@
 pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod coach;
+pub(crate) mod export_decisions;
 pub(crate) mod history;
 pub(crate) mod people;
 pub(crate) mod plan;

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use face_fix::{
-    Action, AutoRule, By, Engine, GroupTarget, OwnFaces, Pair, PairIndex, PersonPhotos, Plan,
-    SPLIT_DISTANCE, Split, Suggestion, Transaction, Verdict, split, suggest_by_immich,
+    Action, AutoRule, By, Engine, GroupTarget, Memory, OwnFaces, Pair, PairIndex, PersonPhotos,
+    Plan, SPLIT_DISTANCE, Split, Suggestion, Transaction, Verdict, split, suggest_by_immich,
 };
 use faceset_cli::{Context, Report};
 use faceset_core::CosineDistance;
 use serde_json::json;
 
 use super::replay;
-use crate::session::{SessionArgs, block_on, for_people, now, own_faces, person};
+use crate::session::{QueueArgs, SessionArgs, block_on, for_people, now, own_faces, person};
 use crate::words::count;
 
 /// Flags.
@@ -54,6 +54,8 @@ struct AutoArgs {
         required_unless_present = "trust_immich_order"
     )]
     cache: Option<PathBuf>,
+    #[command(flatten)]
+    queue: QueueArgs,
     /// How much nearer CORRECT must be, in cosine distance
     #[arg(long, value_name = "D", default_value_t = AutoRule::default().margin)]
     margin: f64,
@@ -75,6 +77,8 @@ struct SplitArgs {
     /// A cache of face-sets made from this library's photos
     #[arg(long, value_name = "FILE")]
     cache: PathBuf,
+    #[command(flatten)]
+    queue: QueueArgs,
     /// Faces nearer than this are grouped
     #[arg(long, value_name = "D", default_value_t = SPLIT_DISTANCE.get())]
     threshold: f64,
@@ -89,12 +93,13 @@ struct SplitArgs {
 pub(crate) fn run(args: &Args, session: &SessionArgs, context: &Context) -> anyhow::Result<Report> {
     match &args.kind {
         Kind::Auto(args) => {
-            let own = args.cache.as_deref().map(|path| own_faces(path, context));
-            let own = own.transpose()?;
+            let own = args.cache.as_deref();
+            let own = own.map(|path| own_faces(path, &args.queue, context));
+            let own = own.transpose()?.map(|(_, own)| own);
             block_on(auto(args, own, session))
         }
         Kind::Split(args) => {
-            let own = own_faces(&args.cache, context)?;
+            let (_, own) = own_faces(&args.cache, &args.queue, context)?;
             block_on(by_groups(args, &own, session, context))
         }
         Kind::Replay { args, out } => block_on(async {
@@ -150,16 +155,23 @@ async fn auto(
         .await
         .map_err(for_people)?;
     let photos = photos.collect().await.map_err(for_people)?;
+    let memory = engine.look(Memory::of);
     let index = match own {
         Some(own) => Some(
-            PairIndex::load(engine.client(), Arc::new(own), &pair, engine.user())
-                .await
-                .map_err(for_people)?,
+            PairIndex::load(
+                engine.client(),
+                Arc::new(own),
+                &pair,
+                engine.user(),
+                &memory,
+            )
+            .await
+            .map_err(for_people)?,
         ),
         None => None,
     };
     let mut transactions = Vec::new();
-    let (mut n_faces, mut n_unsure, mut n_unknown) = (0, 0, 0);
+    let (mut n_faces, mut n_unsure, mut n_unknown, mut n_remembered) = (0, 0, 0, 0);
     for photo in &photos {
         let mut transaction = Transaction {
             by: By::AutoFix,
@@ -175,13 +187,16 @@ async fn auto(
                     .await
                     .map_err(for_people)?,
             };
-            match rule.judge(&suggestion) {
+            let verdict = rule.judge(&suggestion);
+            let bound = rule.judge_said(&suggestion, memory.said(photo, face), &pair);
+            match bound {
                 Verdict::Correct => {
                     let to = correct.clone();
                     let action = Action::Reassign { to };
                     transaction.decisions.push(photo.decide(face, action));
                 }
                 Verdict::Wrong => {}
+                Verdict::Unsure if verdict == Verdict::Correct => n_remembered += 1,
                 Verdict::Unsure => match suggestion {
                     Suggestion::Nothing { .. } => n_unknown += 1,
                     _ => n_unsure += 1,
@@ -195,7 +210,8 @@ async fn auto(
     let what = format!("auto: {} to {}", wrong.name, correct.name);
     let plan = Plan::new(now(), &engine, what, transactions);
     let before = format!(
-        "{} of {}: {n_unsure} too close to call, {n_unknown} not to be compared\n",
+        "{} of {}: {n_unsure} too close to call, {n_unknown} not to be compared, {n_remembered} \
+         left as you decided before\n",
         count(n_faces, "face", "faces"),
         wrong.name
     );

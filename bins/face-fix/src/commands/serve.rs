@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use faceset_cli::{Context, Report};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::session::{SessionArgs, block_on, now, own_faces};
+use crate::session::{QueueArgs, SessionArgs, block_on, now, own_faces};
 
 /// How often Ctrl-C is looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -25,6 +26,8 @@ pub(crate) struct Args {
     /// splitting then use its embeddings
     #[arg(long, value_name = "FILE")]
     cache: Option<PathBuf>,
+    #[command(flatten)]
+    queue: QueueArgs,
     /// Port of the page; 0 takes a free one
     #[arg(long, env = "PORT", default_value_t = 8080)]
     port: u16,
@@ -35,6 +38,10 @@ pub(crate) struct Args {
     /// Another name under which the page is opened, e.g. behind a proxy; may be repeated
     #[arg(long, value_name = "NAME[:PORT]")]
     host_name: Vec<String>,
+    /// Open the link in the browser at once. Other users of this machine can read a running
+    /// program's arguments, and the link is one of them for a moment
+    #[arg(long)]
+    open: bool,
 }
 
 /// Serves until Ctrl-C.
@@ -56,14 +63,19 @@ async fn serve(args: &Args, session: &SessionArgs, context: &Context) -> anyhow:
     let names = Names::new(address, &args.host_name);
     let mut options = AppOptions::new(session.who(), now);
     if let Some(cache) = &args.cache {
-        options = options.with_own_faces(Arc::new(own_faces(cache, context)?));
+        let (_, own) = own_faces(cache, &args.queue, context)?;
+        options = options.with_own_faces(Arc::new(own));
     }
     let app = App::new(engine.clone(), options);
-    announce(
-        &start,
-        face_fix_web::link(&names, &token).as_deref(),
-        address,
-    )?;
+    let link = face_fix_web::link(&names, &token);
+    announce(&start, link.as_deref(), address)?;
+    if let (true, Some(link)) = (args.open, &link)
+        && let Err(error) = open_in_browser(link)
+    {
+        context
+            .progress()
+            .note(&format!("no browser could be started: {error}"));
+    }
     let cancel = context.cancel.clone();
     let stop = async move {
         while !cancel.is_cancelled() {
@@ -85,6 +97,22 @@ async fn serve(args: &Args, session: &SessionArgs, context: &Context) -> anyhow:
     ))
 }
 
+/// Hands the link to what the system opens links with.
+fn open_in_browser(link: &str) -> std::io::Result<()> {
+    let mut command = if cfg!(target_os = "windows") {
+        let mut command = Command::new("rundll32");
+        command.arg("url.dll,FileProtocolHandler");
+        command
+    } else if cfg!(target_os = "macos") {
+        Command::new("open")
+    } else {
+        Command::new("xdg-open")
+    };
+    let silent = (Stdio::null(), Stdio::null(), Stdio::null());
+    command.stdin(silent.0).stdout(silent.1).stderr(silent.2);
+    command.arg(link).spawn().map(|_| ())
+}
+
 /// Says where the page is, and what an earlier run left. On stdout, as it is what the
 /// command is for; with `--json` too, since nobody can go on without the link.
 fn announce(start: &Start, link: Option<&str>, address: SocketAddr) -> anyhow::Result<()> {
@@ -97,6 +125,9 @@ fn announce(start: &Start, link: Option<&str>, address: SocketAddr) -> anyhow::R
             missing.permission,
             functions.join(", cannot ")
         ))?;
+    }
+    if start.permissions.is_all {
+        say("the API key may do everything; one with only the needed permissions is safer".into())?;
     }
     for outcome in &start.resumed {
         if let (Status::Waiting { why } | Status::Stopped { why, .. }, Some(id)) =

@@ -1,5 +1,6 @@
 //! `people`: who is who in a result, and what they want.
 
+mod decisions;
 mod groups;
 mod view;
 
@@ -124,6 +125,15 @@ enum Action {
         /// Photo, or PHOTO@x1,y1,x2,y2
         face: String,
     },
+    /// It is no face at all: it leaves the set, and no step groups it again
+    NotAFace {
+        /// Number, folder or name of who has it
+        person: String,
+        /// Rank in the set, photo, or PHOTO@x1,y1,x2,y2
+        face: String,
+    },
+    /// Take in what was decided in face-fix: faces that are not somebody's never come back
+    ImportDecisions(decisions::ImportArgs),
     /// Propose how one person could be two; with --apply give groups a new number
     Split(groups::SplitArgs),
     /// Rank the people without a name; with --hide-after hide the tail of the list
@@ -195,6 +205,7 @@ fn act(action: &Action, folder: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, Pipe
         Action::Sync { dry_run: false } => {
             Ok(view::or(people::take_in(folder, ctx)?, "nothing to do"))
         }
+        Action::ImportDecisions(args) => decisions::import(args, folder, ctx),
         Action::Split(args) => groups::split(args, folder, ctx),
         Action::Triage(args) => groups::triage(args, folder, ctx),
         Action::Twice(args) => groups::twice(args, folder, ctx),
@@ -257,6 +268,10 @@ fn decide(
             let person = number(registry, person)?;
             registry.plan_not_this_person(person, &face(person, text)?)
         }
+        Action::NotAFace { person, face: text } => {
+            let person = number(registry, person)?;
+            registry.plan_no_face(&face(person, text)?)
+        }
         Action::ThisPerson { person, face: text } => {
             let person = number(registry, person)?;
             registry.plan_this_person(person, &face(person, text)?)
@@ -269,6 +284,7 @@ fn decide(
         | Action::Show { .. }
         | Action::History { .. }
         | Action::Sync { .. }
+        | Action::ImportDecisions(_)
         | Action::Split(_)
         | Action::Triage(_)
         | Action::Twice(_) => unreachable!("handled before: these look, or do more"),

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use chromiumoxide::Page;
 use chromiumoxide::browser::{Browser, BrowserConfig};
-use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
+use chromiumoxide::cdp::browser_protocol::emulation::{
+    MediaFeature, SetDeviceMetricsOverrideParams, SetEmulatedMediaParams,
+};
 use chromiumoxide::cdp::browser_protocol::input::{DispatchKeyEventParams, DispatchKeyEventType};
 use chromiumoxide::cdp::browser_protocol::log::EventEntryAdded;
 use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
@@ -167,6 +169,13 @@ impl Tab {
         self.page.execute(size).await.unwrap();
     }
 
+    /// Shows the page as to a user of this theme, `dark` or `light`.
+    pub(crate) async fn theme(&self, theme: &str) {
+        let feature = MediaFeature::new("prefers-color-scheme", theme);
+        let media = SetEmulatedMediaParams::builder().feature(feature).build();
+        self.page.execute(media).await.unwrap();
+    }
+
     /// The value of a JavaScript expression.
     pub(crate) async fn value(&self, expression: &str) -> Value {
         let found = self.page.evaluate(expression).await;
@@ -221,6 +230,7 @@ impl Tab {
             "Escape" => (27, None),
             "Enter" => (13, Some("\r")),
             "ArrowRight" => (39, None),
+            "Tab" => (9, None),
             other => (
                 i64::from(other.to_ascii_uppercase().as_bytes()[0]),
                 Some(other),

@@ -46,8 +46,9 @@ pub(crate) fn faces(library: &Library) -> OwnFaces {
         };
         cache.put(entry).unwrap();
         links.push(PhotoLink {
-            sha1: asset.sha1(),
             sha256,
+            sha1: Some(asset.sha1()),
+            asset: None,
         });
     }
     OwnFaces::new(cache.cache(), &links)

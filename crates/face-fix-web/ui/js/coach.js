@@ -57,7 +57,8 @@ function histogram({ bins, cut, max_distance: most, n_same: nSame, n_different: 
     bar(bin.different, nDifferent, "different");
   }
   for (let tick = 0; tick <= most + 1e-9; tick += 0.2) {
-    chart.append(svg("text", { x: Math.min(x(tick), WIDTH - 14), y: HEIGHT + 18, class: "axis" }, tick.toFixed(1)));
+    const anchor = tick === 0 ? "start" : x(tick) > WIDTH - 10 ? "end" : "middle";
+    chart.append(svg("text", { x: x(tick), y: HEIGHT + 18, class: "axis", "text-anchor": anchor }, tick.toFixed(1)));
   }
   if (cut !== null) {
     chart.append(svg("line", { x1: x(cut), x2: x(cut), y1: 0, y2: HEIGHT, class: "cut" }));

@@ -1,6 +1,6 @@
 // A countdown that the user can see and stop with any key.
 
-import { el, fill } from "./dom.js";
+import { announce, el, fill } from "./dom.js";
 
 /** One countdown at a time, drawn into `place`. */
 export class Countdown {
@@ -24,6 +24,7 @@ export class Countdown {
     const left = el("span", { class: "left" });
     fill(this.place, el("span", {}, what), " ", left, bar, el("span", { class: "fine" }, "any key stops"));
     this.place.hidden = false;
+    announce(`${what}, in ${seconds} seconds. Any key stops.`);
     const tick = () => {
       const rest = Math.max(0, until - performance.now()) / 1000;
       bar.value = rest;

@@ -53,11 +53,16 @@ let toastTimer = 0;
 
 /** A short message that goes away by itself; also read out. */
 export function say(text, seconds = 4) {
+  // Never hidden, only empty: what a screen reader watches must be there before the words.
   const toast = byId("status");
   toast.textContent = text;
-  toast.hidden = false;
   clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => { toast.hidden = true; }, seconds * 1000);
+  toastTimer = setTimeout(() => { toast.textContent = ""; }, seconds * 1000);
+}
+
+/** Says to screen readers what others see happen. */
+export function announce(text) {
+  byId("announce").textContent = text;
 }
 
 /** "1 photo", "2 photos". */

@@ -8,6 +8,7 @@ const KEYS = [
   [["N"], "No, it is right: leave the marked face where it is"],
   [["1", "…", "9"], "Give the face of that number to the correct person"],
   [["U"], "Take the marked face from everybody; with several faces, then its number (Escape leaves)"],
+  [["X"], "It is no face at all; with several faces, then its number. Our own grouping will leave it out too"],
   [["A"], "All faces that are still open are right"],
   [["←", "→"], "Mark another open face"],
   [["S"], "Skip this photo"],
@@ -46,7 +47,11 @@ export function openDialog(title, ...children) {
   const dialog = el("dialog", { "aria-label": title },
     el("header", {}, el("h2", {}, title), close), ...children);
   close.addEventListener("click", () => dialog.close());
-  dialog.addEventListener("close", () => dialog.remove());
+  const before = document.activeElement;
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    if (before?.isConnected) before.focus();
+  });
   document.body.append(dialog);
   dialog.showModal();
   return dialog;

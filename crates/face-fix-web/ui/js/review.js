@@ -7,7 +7,7 @@
 import { get, portrait, post, query } from "./api.js";
 import { showCoach } from "./coach.js";
 import { Countdown } from "./countdown.js";
-import { count, el, fill, isTyping, nameOf, pressesAControl, say, show } from "./dom.js";
+import { announce, count, el, fill, isTyping, nameOf, pressesAControl, say, show } from "./dom.js";
 import { dialogIsOpen, showKeys } from "./keys.js";
 import { clearBanner, complain, retryBanner } from "./banner.js";
 import { boxes, loadPreview } from "./stage.js";
@@ -16,6 +16,15 @@ import { faceCard } from "./facecard.js";
 /** Photos fetched ahead with their faces, and how many of their previews. */
 const AHEAD = 6;
 const PREVIEWS_AHEAD = 3;
+
+/** The buttons that decide a face. */
+const DECIDING = ["yes", "no", "unassign", "no_face", "rest"];
+
+/** What picking a face by its number is for. */
+const PICKING = {
+  unassign: "Unassign which face? Press its number; Escape leaves.",
+  no_face: "Which one is no face? Press its number; Escape leaves.",
+};
 
 /** The screen. `pair` is { wrong, correct, filter, auto, delay, margin, skipBoth }. */
 export async function review(app, pair) {
@@ -37,7 +46,7 @@ class Review {
     this.photo = null;
     this.image = null;
     this.marked = null;
-    this.picking = false;
+    this.picking = null;
     this.sending = false;
     this.stats = null;
     this.fetching = null;
@@ -73,7 +82,7 @@ class Review {
     this.frame = el("div", { class: "frame" });
     this.caption = el("p", { class: "caption" });
     this.list = el("ol", { class: "faces", "aria-label": "Faces to decide" });
-    this.hint = el("p", { class: "hint", role: "status", "aria-live": "polite" });
+    this.hint = el("p", { class: "hint", role: "status" });
     const timer = el("div", { class: "countdown", role: "timer", hidden: true });
     this.countdown = new Countdown(timer);
     this.buttons = {};
@@ -83,6 +92,7 @@ class Review {
       return node;
     };
     show("Review", el("div", { class: "review" },
+      el("h1", { class: "sr" }, `Faces of ${nameOf(wrong)} that may be ${nameOf(correct)}`),
       el("header", { class: "bar" },
         el("div", { class: "pair" }, person(wrong, "wrong"), el("span", { "aria-hidden": "true" }, "→"), person(correct, "correct")),
         el("div", { class: "progress" }, this.place, this.progress),
@@ -93,7 +103,8 @@ class Review {
       el("aside", { class: "side" }, this.hint, timer, this.list,
         el("div", { class: "actions" },
           button("Y", "Give to correct", "yes"), button("N", "It is right", "no"),
-          button("U", "Unassign", "unassign"), button("A", "Rest is right", "rest"),
+          button("U", "Unassign", "unassign", "Take it from everybody"), button("X", "No face", "no_face", "It is no face at all"),
+          button("A", "Rest is right", "rest"),
           button("S", "Skip photo", "skip")))));
     const { read_only: readOnly, dry_run: dryRun } = this.app.state;
     if (readOnly || dryRun) this.place.before(el("b", { class: "mode" }, readOnly ? "read only" : "dry run"));
@@ -132,7 +143,7 @@ class Review {
     this.photo = null;
     this.image = null;
     this.marked = null;
-    this.picking = false;
+    this.picking = null;
     try {
       while (this.coming.length === 0 && !this.ended) {
         if (!this.fetching) this.waitingForPhotos();
@@ -162,9 +173,10 @@ class Review {
   async open(photo, mayAuto) {
     this.photo = photo;
     this.image = null;
-    this.picking = false;
+    this.picking = null;
     this.marked = this.openFaces()[0]?.id ?? null;
     this.render();
+    announce(`${this.place.textContent}: ${photo.file_name ?? "a photo without a name"}`);
     try {
       const image = await loadPreview(photo.asset);
       if (this.gone || this.photo?.asset !== photo.asset) return;
@@ -184,6 +196,8 @@ class Review {
   render() {
     const { photo } = this;
     const { correct } = this.pair;
+    // Boxes are drawn anew: whoever was on one stays on it.
+    const focused = document.activeElement?.dataset?.face;
     const pick = (face) => { if (face.state === "open") { this.marked = face.id; this.render(); } };
     fill(this.frame, this.image
       ? el("div", { class: "photo" }, this.image, boxes(photo, correct, this.marked, pick))
@@ -197,15 +211,19 @@ class Review {
     const ours = photo.faces.filter((face) => face.number !== null);
     const cards = ours.map((face) => faceCard(face, this.image, this.pair, face.id === this.marked, () => pick(face)));
     fill(this.list, cards);
-    this.list.querySelector(".marked")?.scrollIntoView({ block: "nearest" });
+    if (focused) this.frame.querySelector(`[data-face="${CSS.escape(focused)}"]`)?.focus();
+    this.list.querySelector(".face.marked")?.scrollIntoView({ block: "nearest" });
     this.renderState();
   }
 
   renderState() {
     const { photo, stats } = this;
+    // A button that is disabled loses the focus; it gets it back when it is of use again.
+    const held = Object.values(this.buttons).find((button) => button === document.activeElement);
+    if (held) this.held = held;
     const open = this.openFaces().length;
     const still = !this.app.state.read_only && !this.sending && open > 0;
-    for (const what of ["yes", "no", "unassign", "rest"]) this.buttons[what].disabled = !still;
+    for (const what of DECIDING) this.buttons[what].disabled = !still;
     this.buttons.rest.hidden = open < 2;
     this.buttons.skip.disabled = this.app.state.read_only || this.sending;
     this.buttons.undo.disabled = this.app.state.read_only || this.sending;
@@ -217,13 +235,18 @@ class Review {
     this.progress.max = Math.max(1, total);
     this.progress.value = photo.position;
     const { wrong, correct } = this.pair;
-    fill(this.hint, this.picking ? "Unassign which face? Press its number; Escape leaves."
+    const hint = [this.picking ? PICKING[this.picking]
+      : this.countdown.runs ? "The rule is about to decide; any key stops it."
       : open === 0 ? "Every face on this photo is decided."
         : open === 1 && photo.faces.filter((face) => face.number !== null).length === 1
-          ? [`Is this ${nameOf(correct)} rather than ${nameOf(wrong)}?`]
-          : [`${count(open, "face")} of ${nameOf(wrong)} to decide`,
-            photo.correct_present ? `; ${nameOf(correct)} is on the photo already.` : "."]);
-    this.hint.classList.toggle("picking", this.picking);
+          ? `Is this ${nameOf(correct)} rather than ${nameOf(wrong)}?`
+          : `${count(open, "face")} of ${nameOf(wrong)} to decide.`,
+    open > 0 && photo.correct_present ? ` ${nameOf(correct)} is on the photo already.` : ""].join("");
+    // Said again only when it changes.
+    if (this.hint.textContent !== hint) this.hint.textContent = hint;
+    const lost = document.activeElement === document.body || document.activeElement === held;
+    if (this.held && lost && !this.held.disabled) this.held.focus();
+    this.hint.classList.toggle("picking", Boolean(this.picking));
   }
 
   // ---- auto-fix
@@ -246,10 +269,11 @@ class Review {
     }
     faces.forEach((face, at) => { face.state = verdicts[at] === "correct" ? "will_fix" : "will_keep"; });
     this.render();
-    // The buttons stay of use: what they do stops the countdown first.
-    for (const what of ["yes", "no", "unassign", "rest"]) this.buttons[what].disabled = false;
     this.countdown.start(this.pair.delay,
       fixes > 0 ? `${count(fixes, "face")} to ${nameOf(this.pair.correct)}` : "All faces judged right: next photo", act);
+    this.renderState();
+    // The buttons stay of use: what they do stops the countdown first.
+    for (const what of DECIDING) this.buttons[what].disabled = false;
   }
 
   /** Stops a running countdown and opens its faces again. Returns whether one ran. */
@@ -267,7 +291,7 @@ class Review {
 
   /**
    * Sends decisions about faces of the photo in front and goes on when none is open.
-   * @param {{face: string, action: "fix"|"keep"|"unassign"}[]} decisions
+   * @param {{face: string, action: "fix"|"keep"|"unassign"|"no_face"}[]} decisions
    */
   async send(decisions, auto = false) {
     if (this.sending || !this.photo || this.app.state.read_only) return;
@@ -309,7 +333,7 @@ class Review {
       fresh.position ||= photo.position;
       this.photo = fresh;
       this.marked = this.openFaces()[0]?.id ?? null;
-      this.picking = false;
+      this.picking = null;
       this.render();
     } else {
       await this.advance();
@@ -413,7 +437,7 @@ class Review {
     if (pressesAControl(event) && !stopped) return;
     const what = this.meaning(event);
     if (event.key === "Escape") {
-      if (!stopped && this.picking) { this.picking = false; this.renderState(); }
+      if (!stopped && this.picking) { this.picking = null; this.renderState(); }
       return;
     }
     if (what === null) return;
@@ -424,7 +448,7 @@ class Review {
   meaning({ key }) {
     if (/^[1-9]$/.test(key)) return key;
     return {
-      y: "yes", n: "no", u: "unassign", a: "rest", s: "skip", z: "undo", q: "quit", h: "coach", o: "immich",
+      y: "yes", n: "no", u: "unassign", x: "no_face", a: "rest", s: "skip", z: "undo", q: "quit", h: "coach", o: "immich",
       r: "retry", "?": "keys", arrowright: "next", arrowdown: "next", arrowleft: "previous", arrowup: "previous",
     }[key.toLowerCase()] ?? null;
   }
@@ -438,15 +462,15 @@ class Review {
     if (/^[1-9]$/.test(what)) {
       const face = open.find((other) => other.number === Number(what));
       if (!face) { say(`There is no open face ${what}.`, 2); return; }
-      decide(face, this.picking ? "unassign" : "fix");
-      this.picking = false;
+      decide(face, this.picking || "fix");
+      this.picking = null;
       return;
     }
     switch (what) {
-      case "yes": decide(marked, this.picking ? "unassign" : "fix"); this.picking = false; break;
+      case "yes": decide(marked, this.picking || "fix"); this.picking = null; break;
       case "no": decide(marked, "keep"); break;
-      case "unassign":
-        if (open.length > 1 && !this.picking) { this.picking = true; this.renderState(); } else decide(marked, "unassign");
+      case "unassign": case "no_face":
+        if (open.length > 1 && this.picking !== what) { this.picking = what; this.renderState(); } else decide(marked, what);
         break;
       case "rest": if (open.length) this.send(open.map((face) => ({ face: face.id, action: "keep" }))); break;
       case "skip": this.skip(); break;

@@ -62,7 +62,8 @@ function row(group, years, people, person, onChoose) {
     return { group: group.number, to: "person", person: select.value.slice(3) };
   };
   return el("tr", {},
-    el("th", { scope: "row" }, el("span", { class: "big" }, group.number), el("small", {}, count(group.n_faces, "face")), select, name),
+    el("th", { scope: "row" }, el("div", { class: "group" },
+      el("b", { class: "big" }, group.number), el("small", {}, count(group.n_faces, "face")), select, name)),
     group.cells.map((cell, at) => {
       const rest = cell.n_faces - cell.faces.length;
       return el("td", {}, cell.faces.map((face) => portraitOf(face, years[at])), rest > 0 ? el("small", {}, `+${rest}`) : null);

@@ -20,6 +20,7 @@ export function stateText(face, correct) {
     case "fixed": return `given to ${nameOf(correct)}`;
     case "kept": return "right as it is";
     case "unassigned": return "taken from everybody";
+    case "no_face": return "no face";
     default: return face.person ? nameOf(face.person) : "nobody";
   }
 }
@@ -27,7 +28,7 @@ export function stateText(face, correct) {
 /** The colour class of a face. */
 export const stateClass = (face) => ({
   open: "open", will_fix: "fix", fixed: "fix", will_keep: "keep", kept: "keep",
-  unassigned: "none", saving: "saving",
+  unassigned: "none", no_face: "none", saving: "saving",
 }[face.state] ?? "other");
 
 /** Whether this face is one to be decided on. */
@@ -45,7 +46,7 @@ export function boxes(photo, correct, marked, onPick) {
       "aria-label": `${isOurs(face) ? `Face ${face.number}` : "Face"}: ${stateText(face, correct)}`,
       tabindex: isOurs(face) ? "0" : "-1",
       disabled: !isOurs(face),
-      data: { face: face.id },
+      data: { face: face.id, state: face.state },
       on: { click: () => onPick(face) },
     }, label);
     box.style.left = `${x1 * 100}%`;

@@ -23,16 +23,23 @@ pub use past::{CreatedPerson, PairStats, Past, PastTransaction, PastUndo, Standi
 use crate::Error;
 use entry::{JOURNAL_NAME, LineProblem};
 
-/// An open journal. One at a time: a second one, in this program or another, is told
-/// who holds it.
+/// An open journal. One writer at a time: a second one, in this program or another, is
+/// told who holds it; looking on needs no leave.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    file: File,
+    /// `None` when it is only looked at.
+    pen: Option<Pen>,
     /// Length of what counts: what follows was torn by a kill or a full disk.
     good_len: u64,
     past: Past,
     torn_bytes: u64,
+}
+
+/// The right to write.
+#[derive(Debug)]
+struct Pen {
+    file: File,
     _lock: LockFile,
 }
 
@@ -56,24 +63,42 @@ impl Journal {
     pub fn open(path: &Path, holder: &str) -> Result<Self, Error> {
         let lock = LockFile::acquire(&lock_path(path), holder)?;
         let contents = read_file(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(Error::io("open", path))?;
         let mut journal = Self {
-            file: OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)
-                .map_err(Error::io("open", path))?,
             path: path.to_path_buf(),
+            pen: Some(Pen { file, _lock: lock }),
             good_len: contents.good_len,
             past: contents.past,
             torn_bytes: contents.torn_bytes,
-            _lock: lock,
         };
         if journal.good_len == 0 {
             journal.write(&header_line())?;
             faceset_fs::sync_folder_of(path);
         }
         Ok(journal)
+    }
+
+    /// Opens the journal as it is at this moment, to be looked at: without its lock, so
+    /// that another program may go on writing it, and without creating it. Nothing can
+    /// be appended ([`Error::ReadOnly`]).
+    ///
+    /// # Errors
+    /// As [`Journal::open`], but for locks.
+    pub fn open_to_look(path: &Path) -> Result<Self, Error> {
+        let contents = read_file(path)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            pen: None,
+            good_len: contents.good_len,
+            past: contents.past,
+            // What another program is writing just now is nothing to report.
+            torn_bytes: 0,
+        })
     }
 
     /// What a journal tells, without locking or changing it; a missing one tells
@@ -114,11 +139,11 @@ impl Journal {
     }
 
     fn write(&mut self, text: &str) -> Result<(), Error> {
-        self.file
-            .set_len(self.good_len)
-            .and_then(|()| self.file.seek(SeekFrom::Start(self.good_len)))
-            .and_then(|_| self.file.write_all(text.as_bytes()))
-            .and_then(|()| self.file.sync_data())
+        let file = &mut self.pen.as_mut().ok_or(Error::ReadOnly)?.file;
+        file.set_len(self.good_len)
+            .and_then(|()| file.seek(SeekFrom::Start(self.good_len)))
+            .and_then(|_| file.write_all(text.as_bytes()))
+            .and_then(|()| file.sync_data())
             .map_err(Error::io("append to", &self.path))?;
         self.good_len += text.len() as u64;
         Ok(())

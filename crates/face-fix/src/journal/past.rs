@@ -125,7 +125,7 @@ pub struct PairStats {
     pub n_reassigned: usize,
     /// Faces given to another person by the auto-fix rule.
     pub n_auto_fixed: usize,
-    /// Faces taken from everybody.
+    /// Faces taken from everybody, those that are no faces among them.
     pub n_unassigned: usize,
     /// Faces judged right.
     pub n_kept: usize,
@@ -204,7 +204,10 @@ impl Past {
                 continue;
             }
             for (decision, settled) in past.transaction.decisions.iter().zip(&past.settled) {
-                let unassigned = matches!(decision.action, crate::Action::Unassign);
+                let unassigned = matches!(
+                    decision.action,
+                    crate::Action::Unassign | crate::Action::NotAFace
+                );
                 match settled {
                     Some(Settled::Kept) => stats.n_kept += 1,
                     Some(Settled::Moved { .. }) if unassigned => stats.n_unassigned += 1,

@@ -15,6 +15,8 @@ fn transaction() -> Transaction {
             checksum: Some("qZk+NkcGgWq6PiVxeFDCbJzQ2J0=".to_owned()),
             face: "f-1".parse().unwrap(),
             area: None,
+            edited: false,
+            original: None,
             from: None,
             action: Action::Reassign {
                 to: PersonRef {

@@ -99,7 +99,7 @@ fn record(
 pub(crate) fn own(world: &World, faces: &[(Uuid, f32)]) -> OwnFaces {
     let folder = tempfile::tempdir().unwrap();
     let cache = cache(world, folder.path(), faces);
-    let (links, report) = link_by_reading(&cache, &NoProgress, &CancelToken::default());
+    let (links, report) = link_by_reading(&cache, &[], &NoProgress, &CancelToken::default());
     assert_eq!((report.n_unreadable, report.n_changed), (0, 0));
     OwnFaces::new(&cache, &links)
 }

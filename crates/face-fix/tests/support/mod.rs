@@ -157,6 +157,8 @@ impl World {
                 y2: 0.5,
                 frame: [FRAME.0, FRAME.1],
             }),
+            edited: false,
+            original: None,
             from: person.map(|person| person_ref(person.id, &person.name)),
             action,
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::needles::{FaceNeedles, Finder};
 use super::plan::ForgetPlan;
 use super::scrub::{Scrubber, lines};
-use crate::change::{Change, FacesEdit};
+use crate::change::{Change, FacesEdit, NoFacesEdit};
 use crate::error::IdentityError;
 use crate::registry::Registry;
 use crate::store::RegistryWriter;
@@ -109,6 +109,24 @@ impl Registry {
                     added: Vec::new(),
                 }));
             }
+        }
+        // What is no face names a photo: it goes with the photos that only they are on.
+        let photos: BTreeSet<_> = plan.faces.iter().map(|k| k.sha256).collect();
+        let of_others = |k: &FaceKey| {
+            let mut others = self.identities().filter(|i| !members.contains(&i.number));
+            others.any(|i| i.faces.on_photo(k.sha256).next().is_some())
+        };
+        let removed: Vec<FaceKey> = self
+            .no_faces
+            .iter()
+            .filter(|k| photos.contains(&k.sha256) && !of_others(k))
+            .cloned()
+            .collect();
+        if !removed.is_empty() {
+            changes.push(Change::NoFaces(NoFacesEdit {
+                removed,
+                added: Vec::new(),
+            }));
         }
         changes.extend(members.iter().map(|n| Change::Forget { number: *n }));
         let numbers: Vec<_> = members.iter().map(|n| n.folder_name()).collect();

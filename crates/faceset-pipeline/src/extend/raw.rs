@@ -137,6 +137,7 @@ impl People {
         ctx.progress.finish();
         ctx.check()?;
         let mut strangers: Vec<usize> = Vec::new();
+        let mut no_faces: Vec<usize> = Vec::new();
         let mut joining: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (at, decision) in decisions.iter().enumerate() {
             report.refused += usize::from(
@@ -147,6 +148,7 @@ impl People {
             );
             match decision.person() {
                 Some(person) => joining.entry(person).or_default().push(at),
+                None if registry.is_no_face(&faces[at].key) => no_faces.push(at),
                 None => strangers.push(at),
             }
         }
@@ -159,11 +161,16 @@ impl People {
             let rows: Vec<&FaceRow<'_>> = at.iter().map(|&i| new[i]).collect();
             self.join(person, &rows);
         }
+        // Known from now on, and of no group.
+        let keys = no_faces.into_iter().map(|at| new[at].key());
+        self.manifest.singletons.extend(keys);
+        self.sort_singletons();
         self.group_strangers(
             &strangers,
             &new,
             cache,
             options,
+            registry,
             raw_dir,
             &mut placed,
             report,
@@ -215,6 +222,7 @@ impl People {
                 .faces
                 .iter()
                 .take(*founding)
+                .filter(|key| !registry.is_no_face(key))
                 .filter(|key| !number.is_some_and(|n| registry.forbids(key, n)));
             let faces: Vec<(&[f32], &str)> = own
                 .filter_map(|key| {
@@ -252,6 +260,7 @@ impl People {
         new: &[&FaceRow<'_>],
         cache: &Cache,
         options: &ExtendOptions,
+        registry: &Registry,
         raw_dir: &Path,
         placed: &mut [Option<String>],
         report: &mut ExtendReport,
@@ -260,7 +269,13 @@ impl People {
         if strangers.is_empty() {
             return Ok(());
         }
-        let singles: BTreeSet<FaceId> = self.manifest.singletons.iter().map(FaceKey::id).collect();
+        let singles: BTreeSet<FaceId> = self
+            .manifest
+            .singletons
+            .iter()
+            .filter(|key| !registry.is_no_face(key))
+            .map(FaceKey::id)
+            .collect();
         let asked: BTreeMap<FaceId, usize> = strangers
             .iter()
             .map(|&at| (new[at].key().id(), at))
@@ -326,14 +341,18 @@ impl People {
             .map(FaceRow::key)
             .filter(|key| !grouped.contains(&key.id()));
         let alone: Vec<FaceKey> = alone.collect();
-        // Those that the cache lacks stay where they are.
-        let gone = |key: &FaceKey| cache.face(key).is_none();
-        self.manifest.singletons.retain(gone);
+        // Those that the cache lacks stay where they are, and what is no face.
+        let stays = |key: &FaceKey| cache.face(key).is_none() || registry.is_no_face(key);
+        self.manifest.singletons.retain(stays);
         self.manifest.singletons.extend(alone);
+        self.sort_singletons();
+        Ok(())
+    }
+
+    fn sort_singletons(&mut self) {
         self.manifest
             .singletons
             .sort_by_key(|key| (key.path.clone(), key.bbox.tenths()));
-        Ok(())
     }
 
     /// Highest person number in the manifest or on disk; 0 when there is none.

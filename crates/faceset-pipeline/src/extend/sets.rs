@@ -13,7 +13,7 @@ use serde_json::json;
 use super::raw::{FaceId, People, images, on_photos};
 use super::{ExtendOptions, ExtendReport, FOUNDING_FACES, SetFeed};
 use crate::PipelineError;
-use crate::matching::{NOT_THIS_PERSON, matrix};
+use crate::matching::{NO_FACE, NOT_THIS_PERSON, matrix};
 use crate::obey;
 use crate::refine::{OUTLIER_MIN_CLUSTER, distance_to};
 
@@ -116,7 +116,10 @@ fn feed_one(
             value: value.filter(|v| v.is_finite()),
             limit,
         };
-        if number.is_some_and(|n| registry.forbids(key, n)) {
+        if registry.is_no_face(key) {
+            set.dropped.push(drop(NO_FACE, None, None));
+            feed.gated += 1;
+        } else if number.is_some_and(|n| registry.forbids(key, n)) {
             set.dropped.push(drop(NOT_THIS_PERSON, None, None));
             feed.gated += 1;
         } else if let Some(failure) = options.gates.check(row.face) {

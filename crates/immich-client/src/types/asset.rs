@@ -136,6 +136,20 @@ pub struct Exif {
     pub date_time_original: Option<Timestamp>,
 }
 
+/// The SHA-1 that a checksum of the server writes, in base64 or hexadecimal; `None` when
+/// it is neither, or not of 20 bytes.
+pub fn sha1_of_checksum(text: &str) -> Option<[u8; 20]> {
+    if text.len() == 40 && text.is_ascii() {
+        let mut bytes = [0; 20];
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).ok()?;
+            *byte = u8::from_str_radix(pair, 16).ok()?;
+        }
+        return Some(bytes);
+    }
+    STANDARD.decode(text).ok()?.try_into().ok()
+}
+
 impl Asset {
     /// SHA-1 of the original file, where the server's checksum is one.
     ///
@@ -145,16 +159,7 @@ impl Asset {
         if self.library_id.is_some() {
             return None;
         }
-        let text = self.checksum.as_deref()?;
-        if text.len() == 40 && text.is_ascii() {
-            let mut bytes = [0; 20];
-            for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-                let pair = std::str::from_utf8(pair).ok()?;
-                *byte = u8::from_str_radix(pair, 16).ok()?;
-            }
-            return Some(bytes);
-        }
-        STANDARD.decode(text).ok()?.try_into().ok()
+        sha1_of_checksum(self.checksum.as_deref()?)
     }
 
     /// Every face that came with the asset, those of people first, in frame of the

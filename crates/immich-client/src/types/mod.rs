@@ -6,7 +6,7 @@ mod face;
 mod person;
 mod server;
 
-pub use asset::{Asset, AssetType, Exif, Visibility};
+pub use asset::{Asset, AssetType, Exif, Visibility, sha1_of_checksum};
 pub use face::{Face, FaceBox, FaceSource, NewFace};
 pub(crate) use person::PeopleAnswer;
 pub use person::{
