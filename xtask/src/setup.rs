@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::clients::Package;
 use crate::home::Home;
 use crate::step::{self, State, Wanted};
-use crate::{browser, digest, python, runtime, samples};
+use crate::{browser, digest, nasm, python, runtime, samples};
 
 /// What can be brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(crate) enum Step {
     Python,
     /// The browser that tests of face-fix's page drive.
     Browser,
+    /// The assembler for libjpeg's vector code; builds do without it, slower.
+    Assembler,
 }
 
 /// What the main job needs on a person's own photos.
@@ -31,12 +33,13 @@ pub(crate) const FOR_SORTING: [Step; 2] = [Step::Runtime, Step::Models];
 /// What it needs besides when there are none.
 pub(crate) const FOR_THE_DEMO: [Step; 1] = [Step::Samples];
 /// What the tests need.
-const EVERYTHING: [Step; 5] = [
+const EVERYTHING: [Step; 6] = [
     Step::Runtime,
     Step::Models,
     Step::Samples,
     Step::Python,
     Step::Browser,
+    Step::Assembler,
 ];
 /// The same but for the browser, which not every machine can install.
 pub(crate) const FOR_TESTS: [Step; 4] = [Step::Runtime, Step::Models, Step::Samples, Step::Python];
@@ -58,6 +61,7 @@ impl Step {
             Self::Samples => "sample pictures",
             Self::Python => "Python for tests",
             Self::Browser => "browser for tests",
+            Self::Assembler => "assembler",
         }
     }
 
@@ -80,6 +84,7 @@ impl Step {
             Self::Samples => samples::state(home),
             Self::Python => Ok(python::state(home)),
             Self::Browser => Ok(browser::state()),
+            Self::Assembler => Ok(nasm::state(home)),
         }
     }
 
@@ -96,14 +101,24 @@ impl Step {
             Self::Samples => samples::bring(home),
             Self::Python => python::bring(home),
             Self::Browser => browser::bring(),
+            Self::Assembler => nasm::bring(home),
         }
     }
 }
 
-/// Runs all steps whose result is missing.
+/// Runs all steps that the tests need whose result is missing.
 pub(crate) fn bring_everything(home: &Home) -> anyhow::Result<()> {
     println!("set-up in {}", home.root.display());
-    bring(home, &EVERYTHING)
+    bring(home, &FOR_TESTS)?;
+    bring(home, &[Step::Browser])
+}
+
+/// Brings the assembler if that can be done, before anything is built; says so
+/// where not.
+pub(crate) fn assembler(home: &Home) {
+    if let Err(error) = bring(home, &[Step::Assembler]) {
+        println!("  assembler missing, JPEGs will be decoded by slower code: {error:#}");
+    }
 }
 
 /// Brings the browser if that can be done. `None` when there is one, else why not.
