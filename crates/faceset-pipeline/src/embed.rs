@@ -15,6 +15,7 @@ mod task;
 
 pub use fill::{FillOptions, fill};
 pub use find::{FindError, FindFaces, Found, FoundFace};
+pub use numbers::NUMBERS_VERSION;
 pub use second_look::SecondLook;
 pub use task::Task;
 
@@ -136,9 +137,10 @@ impl EmbedReport {
             .map(|(way, n)| format!("{way} {n}"))
             .collect();
         (n_looks > 0).then(|| {
-            let ways = match ways.is_empty() {
-                true => String::new(),
-                false => format!(" ({})", ways.join(", ")),
+            let ways = if ways.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", ways.join(", "))
             };
             format!("photos looked at again: {n_looks}, with faces now: {n_rescued}{ways}")
         })

@@ -86,10 +86,11 @@ pub fn fill<F: FindFaces>(
     let mut report = EmbedReport::default();
     let mut todo = in_order(tasks);
     let tasks = todo.clone();
-    let (numbers, note) = FileNumbers::load(&options.cache);
-    note.iter().for_each(|note| ctx.progress.note(note));
-    let (needed, note) = needed(&tasks, writer.cache(), &numbers, options);
-    note.iter().for_each(|note| ctx.progress.note(note));
+    let (numbers, unreadable) = FileNumbers::load(&options.cache);
+    let (needed, renumbered) = needed(&tasks, writer.cache(), &numbers, options);
+    for note in unreadable.iter().chain(&renumbered) {
+        ctx.progress.note(note);
+    }
     let mut is_needed = needed.iter();
     todo.retain(|_| *is_needed.next().expect("one answer for each task"));
     report.known = tasks.len() - todo.len();

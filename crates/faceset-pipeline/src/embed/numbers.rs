@@ -18,7 +18,7 @@ use super::task::Task;
 /// First bytes of the file.
 const MAGIC: [u8; 8] = *b"fsfnum\r\n";
 /// Version that this build writes, and the newest that it reads.
-pub(crate) const NUMBERS_VERSION: u32 = 1;
+pub const NUMBERS_VERSION: u32 = 1;
 /// Bytes of a path's key and of a row.
 const KEY_BYTES: usize = 16;
 const ROW_BYTES: usize = KEY_BYTES + 8;
