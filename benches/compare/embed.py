@@ -17,8 +17,10 @@ Each round runs, one after the other, each in a process of its own:
   python-shipped    insightface, its default threads, model files as they come
   python-repaired   the same with tiny weights zeroed and PReLU split
   python-one        the repaired models, one thread
+  python-two        the same, detector at 128 and 640: insightface's default pair
   ours-1, ours-2    one worker, two workers
   ours-rect         one worker, rectangular detector input
+  ours-two          one worker, detector at 128 and 640, compared with python-two
   ours-fast         one worker, big JPEGs decoded smaller
   ours-openvino     one worker, with --openvino LIBRARY (not the same library)
   ours-rten         one worker, the kernels that are compiled in, with --rten
@@ -117,7 +119,24 @@ def repaired(path, folder):
     return target
 
 
-def python_side(scrfd, recognizer, threads, photos):
+def any_size(path, folder):
+    """The detector with free height and width: insightface looks at a second size
+    only with such a file."""
+    import onnx
+
+    model = onnx.load(path)
+    del model.graph.value_info[:]
+    for value, names in [(model.graph.input[0], (None, None, "height", "width"))] + [
+            (output, ("n", None, None)) for output in model.graph.output]:
+        for dim, name in zip(value.type.tensor_type.shape.dim, names):
+            if name:
+                dim.dim_param = name
+    target = os.path.join(folder, "any-size-" + os.path.basename(path))
+    onnx.save(model, target)
+    return target
+
+
+def python_side(scrfd, recognizer, threads, sizes, photos):
     """insightface's own classes over the photos; prints one JSON object."""
     import cv2
     import numpy as np
@@ -135,10 +154,11 @@ def python_side(scrfd, recognizer, threads, photos):
     if threads:
         cv2.setNumThreads(threads)
     detector = SCRFD(model_file=scrfd, session=session(scrfd))
-    detector.prepare(-1, input_size=(640, 640), det_thresh=0.5, nms_thresh=0.4)
+    sizes = [(size, size) for size in sizes]
+    detector.prepare(-1, input_size=sizes, det_thresh=0.5, nms_thresh=0.4)
     net = session(recognizer)
     name = net.get_inputs()[0].name
-    detector.detect(np.zeros((480, 640, 3), np.uint8), input_size=(640, 640))
+    detector.detect(np.zeros((480, 640, 3), np.uint8), input_size=sizes)
     net.run(None, {name: np.zeros((1, 3, 112, 112), np.float32)})
     status = open("/proc/self/status", encoding="ascii").read()
     loaded = int(status.split("VmRSS:")[1].split()[0])
@@ -156,7 +176,7 @@ def python_side(scrfd, recognizer, threads, photos):
     for photo in photos:
         picture = cv2.imread(photo)
         lap("decode")
-        boxes, points = detector.detect(picture, input_size=(640, 640))
+        boxes, points = detector.detect(picture, input_size=sizes)
         lap("detect")
         faces = []
         for box, kps in zip(boxes, points):
@@ -276,12 +296,13 @@ def main():
     parser.add_argument("--only", help="names of runs, separated by commas")
     parser.add_argument("--json")
     parser.add_argument("--python-side", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[640], help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.venv:
         in_venv(args.venv)
     if args.python_side is not None:
-        python_side(args.scrfd, args.recognizer, args.threads, args.python_side)
+        python_side(args.scrfd, args.recognizer, args.threads, args.sizes, args.python_side)
         return 0
 
     import cv2
@@ -300,16 +321,20 @@ def main():
     packs.write(pack, "bench", args.scrfd, args.recognizer, ["zero-tiny-weights", "split-prelu"])
     fixed = repaired(args.recognizer, args.work)
     ours = [args.ours, "--library", args.library, "--pack", pack, "--models", models]
-    theirs = lambda recognizer, threads: [
-        sys.executable, os.path.abspath(__file__), "--scrfd", args.scrfd, "--recognizer",
-        recognizer, "--threads", str(threads), "--python-side"]
+    free = any_size(args.scrfd, args.work)
+    theirs = lambda recognizer, threads, sizes=(640,): [
+        sys.executable, os.path.abspath(__file__), "--scrfd",
+        args.scrfd if len(sizes) == 1 else free, "--recognizer",
+        recognizer, "--threads", str(threads), "--sizes", *map(str, sizes), "--python-side"]
     runs = {
         "python-shipped": theirs(args.recognizer, 0),
         "python-repaired": theirs(fixed, 0),
         "python-one": theirs(fixed, 1),
+        "python-two": theirs(fixed, 1, (128, 640)),
         "ours-1": ours + ["--workers", "1"],
         "ours-2": ours + ["--workers", "2"],
         "ours-rect": ours + ["--workers", "1", "--variant", "rect"],
+        "ours-two": ours + ["--workers", "1", "--variant", "two-sizes"],
         "ours-fast": ours + ["--workers", "1", "--fast-decode", str(args.fast_edge)],
     }
     if args.openvino:
@@ -350,12 +375,12 @@ def main():
         print(f"{name:16} {row['images_per_s']:6.2f} {row['cpu_ms']:8.1f}  {parts['decode']:6.1f} "
               f"{parts['detect']:6.1f} {parts['align']:5.1f} {parts['embed']:5.1f} "
               f"{row['peak_mib_over_models']:12.0f} {row['share_of_sgemm']:16.2f}")
-    if "python-one" in rounds:
-        reference = rounds["python-one"][0]["faces"]
-        for name in runs:
-            if name.startswith("ours"):
-                result["runs"][name]["parity"] = parity(reference, rounds[name][0]["faces"])
-                print(name, json.dumps(result["runs"][name]["parity"]))
+    for name in runs:
+        other = "python-two" if name == "ours-two" else "python-one"
+        if name.startswith("ours") and other in rounds:
+            reference = rounds[other][0]["faces"]
+            result["runs"][name]["parity"] = parity(reference, rounds[name][0]["faces"])
+            print(name, json.dumps(result["runs"][name]["parity"]))
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(result, file, indent=2)

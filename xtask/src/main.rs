@@ -18,6 +18,7 @@ mod cargo;
 mod clients;
 mod digest;
 mod home;
+mod nasm;
 mod openvino;
 mod python;
 mod runtime;
@@ -101,6 +102,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             if let Some(why) = setup::browser(&home) {
                 println!("  browser for tests missing: {why}");
             }
+            setup::assembler(&home);
             Ok(ExitCode::SUCCESS)
         }
         Task::Sort { src, out, extra } => {

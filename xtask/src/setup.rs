@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::clients::Package;
 use crate::home::Home;
 use crate::step::{self, State, Wanted};
-use crate::{axe, browser, digest, python, runtime, samples};
+use crate::{axe, browser, digest, nasm, python, runtime, samples};
 
 /// What can be brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(crate) enum Step {
     Axe,
     /// The browser that tests of face-fix's page drive.
     Browser,
+    /// The assembler for libjpeg's vector code; builds do without it, slower.
+    Assembler,
 }
 
 /// What the main job needs on a person's own photos.
@@ -33,13 +35,14 @@ pub(crate) const FOR_SORTING: [Step; 2] = [Step::Runtime, Step::Models];
 /// What it needs besides when there are none.
 pub(crate) const FOR_THE_DEMO: [Step; 1] = [Step::Samples];
 /// What the tests need.
-const EVERYTHING: [Step; 6] = [
+const EVERYTHING: [Step; 7] = [
     Step::Runtime,
     Step::Models,
     Step::Samples,
     Step::Python,
     Step::Axe,
     Step::Browser,
+    Step::Assembler,
 ];
 /// The same but for the browser, which not every machine can install.
 pub(crate) const FOR_TESTS: [Step; 5] = [
@@ -68,6 +71,7 @@ impl Step {
             Self::Python => "Python for tests",
             Self::Axe => "accessibility rules for tests",
             Self::Browser => "browser for tests",
+            Self::Assembler => "assembler",
         }
     }
 
@@ -91,6 +95,7 @@ impl Step {
             Self::Python => Ok(python::state(home)),
             Self::Axe => step::state(&axe::files(home)),
             Self::Browser => Ok(browser::state()),
+            Self::Assembler => Ok(nasm::state(home)),
         }
     }
 
@@ -108,14 +113,24 @@ impl Step {
             Self::Python => python::bring(home),
             Self::Axe => fetch(home, &axe::SOURCE, &axe::files(home)),
             Self::Browser => browser::bring(),
+            Self::Assembler => nasm::bring(home),
         }
     }
 }
 
-/// Runs all steps whose result is missing.
+/// Runs all steps that the tests need whose result is missing.
 pub(crate) fn bring_everything(home: &Home) -> anyhow::Result<()> {
     println!("set-up in {}", home.root.display());
-    bring(home, &EVERYTHING)
+    bring(home, &FOR_TESTS)?;
+    bring(home, &[Step::Browser])
+}
+
+/// Brings the assembler if that can be done, before anything is built; says so
+/// where not.
+pub(crate) fn assembler(home: &Home) {
+    if let Err(error) = bring(home, &[Step::Assembler]) {
+        println!("  assembler missing, JPEGs will be decoded by slower code: {error:#}");
+    }
 }
 
 /// Brings the browser if that can be done. `None` when there is one, else why not.

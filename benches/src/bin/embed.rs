@@ -177,6 +177,7 @@ fn look(
             "embedding": embedding.map(|(unit, _)| unit),
         }));
     }
+    faceset_media::recycle(picture.rgb);
     Ok(faces.into())
 }
 

@@ -1,14 +1,14 @@
 //! `doctor`: runtime, providers and models, and what is wrong with each.
 
 use faceset_cli::{Context, Exit, Report};
-use faceset_infer::{Provider, Purpose, Wanted, choose};
+use faceset_infer::{Provider, Purpose, Wanted};
 use faceset_pipeline::Engine;
 use serde_json::json;
 use sort_faces::args::EngineArgs;
-use sort_faces::session::for_people;
+use sort_faces::session::{NO_LIBRARY, for_people, open};
 
-use crate::probe;
-use crate::provider::{self, ProviderArgs};
+use sort_faces::probe;
+use sort_faces::provider::{self, ProviderArgs};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -22,11 +22,7 @@ pub(crate) struct Args {
 /// Runs it. Ends with 0 when a run could start, with 3 when the provider that
 /// was named does not work, with 1 when runtime or models are missing.
 pub(crate) fn run(args: &Args, context: &Context) -> Report {
-    let roots = context.home.model_roots(&args.engine.model_root);
-    let libraries = context
-        .home
-        .library_candidates(args.engine.ort_lib.as_deref());
-    let opened = Engine::open(&args.engine.choice(), &roots, &libraries).and_then(|engine| {
+    let opened = open(&args.engine, context).and_then(|engine| {
         engine.analyzer(Purpose::All)?;
         Ok(engine)
     });
@@ -46,15 +42,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> Report {
 
 fn describe(args: &Args, engine: &Engine) -> Report {
     let runtime = engine.runtime();
+    let has_library = runtime.provider() != Provider::Rten;
     let available = runtime.available();
     let names: Vec<&str> = available.iter().map(|p| p.name()).collect();
     let mut lines = vec![
         format!("ok      embed-worker {}", env!("CARGO_PKG_VERSION")),
-        format!(
-            "ok      runtime library: {}, {}",
-            runtime.library().display(),
-            runtime.build_info()
-        ),
+        if has_library {
+            let (library, build) = (runtime.library().display(), runtime.build_info());
+            format!("ok      runtime library: {library}, {build}")
+        } else {
+            format!("absent  {NO_LIBRARY}")
+        },
         format!("ok      built with: {}", names.join(", ")),
         format!("ok      models: {}", engine.pack().pack.title),
     ];
@@ -69,7 +67,8 @@ fn describe(args: &Args, engine: &Engine) -> Report {
     }
     // Every provider is tried, whichever is wanted: that is the question here.
     let mut tests = Vec::new();
-    for provider in available.iter().copied().filter(|p| *p != Provider::Cpu) {
+    let here = [Provider::Cpu, Provider::Rten];
+    for provider in available.iter().copied().filter(|p| !here.contains(p)) {
         let outcome = probe::in_child(provider, args.provider.device, engine, &args.engine);
         lines.push(match &outcome {
             Ok(test) if test.problems().is_empty() => format!("ok      {test}"),
@@ -78,7 +77,7 @@ fn describe(args: &Args, engine: &Engine) -> Report {
         });
         tests.push((provider, outcome));
     }
-    let chosen = choose(args.provider.provider, true, &available, |provider| {
+    let chosen = provider::decide(args.provider.provider, runtime, |provider| {
         tests
             .iter()
             .find(|(p, _)| *p == provider)

@@ -2,8 +2,6 @@
 //! and accelerator this is.
 
 mod doctor;
-mod probe;
-mod provider;
 mod work;
 
 use std::path::PathBuf;
@@ -11,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use faceset_cli::GlobalArgs;
+use sort_faces::probe;
 use sort_faces::session::quiet_decoder_panics;
 
 /// Finds and embeds every face on the photos of a queue that `immich-stage` filled, into a

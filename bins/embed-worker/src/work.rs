@@ -7,9 +7,8 @@ use faceset_pipeline::embed::queue::{self, QueueOptions, QueuePlan, QueueReport}
 use faceset_queue::{QueueDir, RootOverride, Shard};
 use serde_json::json;
 use sort_faces::args::EngineArgs;
-use sort_faces::session::{engine, for_people, with_ctx};
-
-use crate::provider::{self, ProviderArgs};
+use sort_faces::provider::{self, ProviderArgs};
+use sort_faces::session::{for_people, with_ctx};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -34,6 +33,10 @@ pub(crate) struct Args {
     /// Read photos again whose content the cache has, and say which differ from the queue
     #[arg(long)]
     verify: bool,
+    /// Look again at photos without a face, those of earlier runs too: smaller, in parts, turned;
+    /// what is found is marked
+    #[arg(long)]
+    rescue: bool,
     /// Say what would be read and where, read nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
@@ -51,6 +54,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
         flush_every: args.flush_every as usize,
         with_landmarks: !args.no_landmarks,
         verify: args.verify,
+        look_again: args.rescue,
         ..QueueOptions::new(QueueDir::named(&args.queue), args.cache.clone())
     };
     if args.dry_run {
@@ -59,12 +63,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
         json["command"] = "embed-worker run".into();
         return Ok(Report::done(plan_text(&plan), json));
     }
-    let (engine, choice) = provider::engine_on(
-        &args.provider,
-        engine(&args.engine, context)?,
-        &args.engine,
-        context,
-    )?;
+    let (engine, choice) = provider::engine(&args.provider, &args.engine, context)?;
     let jobs = provider::workers(&choice, args.engine.jobs());
     let report =
         with_ctx(context, jobs, |ctx| queue::run(&options, &engine, ctx)).map_err(for_people)?;
@@ -115,6 +114,7 @@ fn text(report: &QueueReport) -> String {
             report.refused.len()
         ));
     }
+    lines.extend(embed.second_looks());
     lines.push(format!(
         "the cache holds {} faces on {} photos",
         embed.faces_in_cache, embed.photos_in_cache

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use faceset_core::CosineDistance;
+use faceset_infer::Variant;
 use faceset_pipeline::PackChoice;
 use faceset_pipeline::context::{ContextRules, LooksBy};
 use faceset_pipeline::materialize::LinkMode;
@@ -25,9 +26,13 @@ pub struct EngineArgs {
     /// Folder that holds model packs, searched before the usual places; may be repeated
     #[arg(long, value_name = "DIR")]
     pub model_root: Vec<PathBuf>,
-    /// ONNX Runtime library to load
+    /// ONNX Runtime library to load; without any, slower kernels that are compiled in are used
     #[arg(long, value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,
+    /// Way from pixels to faces: plain, rect, two-sizes or rect+two-sizes (SCRFD packs only);
+    /// never mixed in a cache
+    #[arg(long, value_name = "NAME", default_value = "plain", value_parser = variant)]
+    pub variant: Variant,
     /// Worker threads [default: one a core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -152,6 +157,10 @@ impl PeopleArgs {
         let beside = || out.with_file_name("facesets_swap_ready");
         self.people.clone().unwrap_or_else(beside)
     }
+}
+
+fn variant(text: &str) -> Result<Variant, String> {
+    text.parse().map_err(|e| format!("failed to {e}"))
 }
 
 /// Parses a cosine distance; clap shows the error with the flag's name.

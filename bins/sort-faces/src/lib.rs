@@ -6,4 +6,6 @@
 
 pub mod args;
 pub mod export_args;
+pub mod probe;
+pub mod provider;
 pub mod session;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use faceset_cli::GlobalArgs;
-use sort_faces::{args, export_args, session};
+use sort_faces::{args, export_args, probe, provider, session};
 
 /// Finds every face in a photo collection, groups faces by person and exports
 /// clean per-person sets. Originals are never changed, nothing leaves this machine.
@@ -56,6 +56,9 @@ enum Command {
     Doctor(commands::doctor::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
+    /// One provider's self-test as JSON; other commands start it, since a driver may crash
+    #[command(hide = true)]
+    Probe(probe::Args),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
             Command::MergeCaches(args) => commands::merge_caches::run(&args, context),
             Command::Doctor(args) => Ok(commands::doctor::run(&args, context)),
             Command::Completions(args) => Ok(commands::completions::run::<Cli>(&args)),
+            Command::Probe(args) => probe::run(&args, context),
         },
     )
 }

@@ -5,6 +5,7 @@ use std::panic;
 use anyhow::Context as _;
 use faceset_cli::Context;
 use faceset_cluster::KernelKind;
+use faceset_infer::{Provider, find_library};
 use faceset_pipeline::{Ctx, Engine, PipelineError};
 
 use crate::args::EngineArgs;
@@ -59,25 +60,70 @@ fn kernel_from_environment(context: &Context) -> Option<KernelKind> {
     }
 }
 
-/// Loads runtime and models as asked.
+/// What a run without a library says.
+pub const NO_LIBRARY: &str = "no ONNX Runtime library: using the kernels that are compiled in, \
+     two to seven times slower; `cargo xtask setup` brings the library";
+
+/// Loads runtime and models as asked. Without a library, and none named, the
+/// kernels that are compiled in serve, which is said.
 ///
 /// # Errors
-/// When a model or the runtime is missing; the message names `doctor`.
+/// When a model is missing, or the library that was named; the message names
+/// `doctor`.
 pub fn engine(args: &EngineArgs, context: &Context) -> anyhow::Result<Engine> {
-    let roots = context.home.model_roots(&args.model_root);
+    let opened = open(args, context);
+    if opened
+        .as_ref()
+        .is_ok_and(|engine| engine.runtime().provider() == Provider::Rten)
+    {
+        context.progress().note(NO_LIBRARY);
+    }
+    ready(opened, context)
+}
+
+/// As [`engine`], without a word.
+///
+/// # Errors
+/// When a model is missing or can't be used so, or the library that was named.
+pub fn open(args: &EngineArgs, context: &Context) -> Result<Engine, PipelineError> {
     let libraries = context.home.library_candidates(args.ort_lib.as_deref());
-    let engine = Engine::open(&args.choice(), &roots, &libraries)
+    let roots = context.home.model_roots(&args.model_root);
+    let opened = if args.ort_lib.is_none() && find_library(&libraries).is_none() {
+        Engine::open_compiled_in(&args.choice(), &roots)
+    } else {
+        Engine::open(&args.choice(), &roots, &libraries)
+    };
+    opened?.with_variant(args.variant)
+}
+
+/// Models on the kernels that are compiled in.
+///
+/// # Errors
+/// When a model is missing; the message names `doctor`.
+pub fn compiled_in(args: &EngineArgs, context: &Context) -> anyhow::Result<Engine> {
+    let roots = context.home.model_roots(&args.model_root);
+    let opened = Engine::open_compiled_in(&args.choice(), &roots)
+        .and_then(|engine| engine.with_variant(args.variant));
+    ready(opened, context)
+}
+
+fn ready(opened: Result<Engine, PipelineError>, context: &Context) -> anyhow::Result<Engine> {
+    let engine = opened
         .map_err(for_people)
         .context("the models are not ready; `sort-faces doctor` says what is missing")?;
+    let variant = engine.pack().variant();
     context.progress().note(&format!(
-        "models: {} on {}",
+        "models: {}{} on {}",
         engine.pack().pack.title,
-        engine
-            .runtime()
-            .library()
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
+        if variant.is_plain() {
+            String::new()
+        } else {
+            format!(", variant {variant},")
+        },
+        match engine.runtime().library().file_name() {
+            Some(library) => library.to_string_lossy().into_owned(),
+            None => engine.runtime().build_info(),
+        }
     ));
     Ok(engine)
 }

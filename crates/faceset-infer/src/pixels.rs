@@ -44,6 +44,24 @@ fn resize_axis(source: usize, target: usize, clamp_weights: bool) -> Vec<(isize,
         .collect()
 }
 
+/// Per output column: where in a row its two neighbours begin, in bytes, and
+/// their weights. The last column counts as the right neighbour of the one
+/// before it, so that two are always there, but for rows of one pixel.
+fn pairs_of_columns(source: usize, target: usize) -> Vec<(usize, i32, i32)> {
+    resize_axis(source, target, true)
+        .into_iter()
+        .map(|(index, w0, w1)| {
+            let index = index as usize;
+            if index + 1 < source || source == 1 {
+                (index * 3, w0, w1)
+            } else {
+                // At the border the whole weight is on the last pixel.
+                ((index - 1) * 3, w1, w0)
+            }
+        })
+        .collect()
+}
+
 /// Bilinear resize as `cv2.resize(..., INTER_LINEAR)` on 8 bits: no
 /// antialiasing, half-pixel centres; exactly halving averages 2×2 blocks.
 ///
@@ -58,15 +76,21 @@ pub fn resize_linear(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
     if (sw, sh) == (2 * tw, 2 * th) {
         return halve(pixels, sw, width, height);
     }
-    let columns = resize_axis(sw, tw, true);
+    let columns = pairs_of_columns(sw, tw);
     let rows = resize_axis(sh, th, false);
     let horizontal = |y: usize, out: &mut [i32]| {
         let line = &pixels[y * sw * 3..(y + 1) * sw * 3];
-        for ((index, w0, w1), out) in columns.iter().zip(out.chunks_exact_mut(3)) {
-            let left = *index as usize * 3;
-            let right = (left + 3).min(line.len() - 3);
+        for ((left, w0, w1), out) in columns.iter().zip(out.as_chunks_mut::<3>().0) {
+            // Both neighbours at once: one look at the bounds.
+            let (first, second) = match line[*left..].first_chunk::<6>() {
+                Some([a, b, c, d, e, f]) => ([*a, *b, *c], [*d, *e, *f]),
+                None => {
+                    let only = [line[0], line[1], line[2]];
+                    (only, only)
+                }
+            };
             for c in 0..3 {
-                out[c] = i32::from(line[left + c]) * w0 + i32::from(line[right + c]) * w1;
+                out[c] = i32::from(first[c]) * w0 + i32::from(second[c]) * w1;
             }
         }
     };
@@ -150,20 +174,33 @@ pub fn warp_affine(picture: &RgbImage, m: &Affine, width: u32, height: u32) -> R
                 fx * (WARP_STEPS - fy),
                 (WARP_STEPS - fx) * fy,
                 fx * fy,
-            ];
-            let mut sum = [0i64; 3];
-            for (corner, weight) in weights.into_iter().enumerate() {
-                let (px, py) = (left + corner as i64 % 2, top + corner as i64 / 2);
-                if weight > 0 && (0..sw).contains(&px) && (0..sh).contains(&py) {
-                    let at = ((py * sw + px) * 3) as usize;
+            ]
+            .map(|weight| weight as u32);
+            let mut sum = [0u32; 3];
+            let is_inside = (0..sw - 1).contains(&left) && (0..sh - 1).contains(&top);
+            if is_inside {
+                for (row, weights) in weights.as_chunks::<2>().0.iter().enumerate() {
+                    let at = (((top + row as i64) * sw + left) * 3) as usize;
+                    let pair = &pixels[at..at + 6];
                     for c in 0..3 {
-                        sum[c] += weight * i64::from(pixels[at + c]);
+                        sum[c] +=
+                            weights[0] * u32::from(pair[c]) + weights[1] * u32::from(pair[c + 3]);
+                    }
+                }
+            } else {
+                for (corner, weight) in weights.into_iter().enumerate() {
+                    let (px, py) = (left + corner as i64 % 2, top + corner as i64 / 2);
+                    if weight > 0 && (0..sw).contains(&px) && (0..sh).contains(&py) {
+                        let at = ((py * sw + px) * 3) as usize;
+                        for c in 0..3 {
+                            sum[c] += weight * u32::from(pixels[at + c]);
+                        }
                     }
                 }
             }
-            let half = WARP_STEPS * WARP_STEPS / 2;
+            let steps = (WARP_STEPS * WARP_STEPS) as u32;
             for c in 0..3 {
-                target[c] = ((sum[c] + half) / (WARP_STEPS * WARP_STEPS)) as u8;
+                target[c] = ((sum[c] + steps / 2) / steps) as u8;
             }
         }
     }
@@ -231,6 +268,27 @@ mod tests {
         let reds: Vec<u8> = wide.pixels().map(|p| p[0]).collect();
         assert_eq!(reds, [0, 25, 75, 100]);
         assert!(wide.pixels().all(|p| p[1] == 7 && p[2] == 9));
+    }
+
+    #[test]
+    fn the_last_column_is_reached_and_a_single_one_is_enough() {
+        let picture = lopsided(7, 1);
+        let last = |width| {
+            *resize_linear(&picture, width, 1)
+                .pixels()
+                .next_back()
+                .unwrap()
+        };
+        assert_eq!([last(13), last(29)], [*picture.get_pixel(6, 0); 2]);
+        // The third of three lies at 2.5 * 7 / 3 - 0.5: a third between 100 and 120.
+        let third = resize_linear(&picture, 3, 1);
+        assert_eq!(third.get_pixel(2, 0)[0], 107);
+        let narrow = RgbImage::from_fn(1, 2, |_, y| Rgb([10, 50 * y as u8, 3]));
+        let wide = resize_linear(&narrow, 3, 2);
+        for x in 0..3 {
+            assert_eq!(wide.get_pixel(x, 0), &Rgb([10, 0, 3]));
+            assert_eq!(wide.get_pixel(x, 1), &Rgb([10, 50, 3]));
+        }
     }
 
     #[test]

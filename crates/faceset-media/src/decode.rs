@@ -4,7 +4,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 use crate::guard::caught;
-use crate::{Content, Format, MediaError, exif, heic, jpeg, psd, raster, sniff};
+use crate::{Content, Format, MediaError, exif, heic, jpeg, psd, raster, sniff, spare};
 
 /// Default limit on width × height: 2^28, a 16,384-pixel square. The largest
 /// phone pictures have 2 x 10^8; at three bytes each this is 768 MiB.
@@ -142,6 +142,9 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, MediaError
         Content::Other(kind) => return Err(MediaError::NotAPicture(kind)),
         Content::Empty => return Err(MediaError::Empty),
     };
+    if format != Format::Jpeg {
+        spare::free();
+    }
     let decoded = caught(|| decode_as(format, bytes, limits))
         .map_err(|message| MediaError::Panicked { format, message })??;
     let metadata = exif::read(format, bytes);

@@ -8,7 +8,7 @@ use zune_jpeg::JpegDecoder;
 
 use crate::container::be16;
 use crate::decode::{DecodeLimits, Decoded};
-use crate::{Format, MediaError};
+use crate::{Format, MediaError, spare};
 
 /// Decodes the first picture of a JPEG or MPO file, not yet upright.
 ///
@@ -87,6 +87,10 @@ fn scale(frame: Frame, long_edge_px: Option<u32>) -> u8 {
 /// pixels of another decoder differ in the third digit.
 pub const JPEG_DECODER: &str = "libjpeg";
 
+/// Whether that decoder was built with its vector code, which gives the same
+/// pixels in less time. It takes an assembler to build.
+pub const JPEG_VECTOR_CODE: bool = cfg!(jpeg_vector_code);
+
 /// Pixels as libjpeg gives them, bit for bit what OpenCV and Pillow read: the
 /// models were trained on such pixels, and a few levels' difference moves boxes
 /// and embeddings measurably (docs/analysis/accuracy.md).
@@ -109,9 +113,12 @@ fn libjpeg(bytes: &[u8], frame: Frame, scale: u8) -> Option<RgbImage> {
         }
         let mut started = decoder.rgb().ok()?;
         let (width, height) = (started.width() as u32, started.height() as u32);
-        let pixels = started.read_scanlines::<[u8; 3]>().ok()?;
+        let mut pixels = spare::buffer(width as usize * height as usize * 3);
+        let n_read = started.read_scanlines_into(&mut pixels).ok()?.len();
         started.finish().ok()?;
-        RgbImage::from_raw(width, height, pixels.into_flattened())
+        // The buffer may have held another picture.
+        (n_read == pixels.len()).then_some(())?;
+        RgbImage::from_raw(width, height, pixels)
     };
     std::panic::catch_unwind(decode).ok().flatten()
 }
@@ -230,7 +237,8 @@ impl<'a> Header<'a> {
                     } else {
                         scan.len()
                     };
-                    header.ended = scan.windows(2).any(|w| w == [0xFF, 0xD9]);
+                    // Usually at the very end.
+                    header.ended = scan.windows(2).rev().any(|w| w == [0xFF, 0xD9]);
                 }
                 0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
                     if let [_, h1, h0, w1, w0, n_components, ..] = *payload {

@@ -22,6 +22,7 @@ mod read;
 mod root;
 mod scan;
 mod sniff;
+mod spare;
 
 pub use date::MIN_CAPTURE_YEAR;
 pub use decode::{
@@ -30,7 +31,8 @@ pub use decode::{
 pub use error::MediaError;
 pub use exif::{CaptureTime, DateFlaw, capture_time};
 pub use guard::is_decoding;
-pub use jpeg::JPEG_DECODER;
+pub use jpeg::{JPEG_DECODER, JPEG_VECTOR_CODE};
 pub use read::{DEFAULT_MAX_FILE_BYTES, FileBytes, read_bytes};
-pub use scan::{Scan, ScanOptions, ScannedFile, SkipReason, Skipped, mtime_ns, scan};
+pub use scan::{Scan, ScanOptions, ScannedFile, SkipReason, Skipped, file_number, mtime_ns, scan};
 pub use sniff::{Content, Format, OtherKind, SNIFF_BYTES, extension_fits, sniff};
+pub use spare::recycle;

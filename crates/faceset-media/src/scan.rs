@@ -70,6 +70,9 @@ pub struct ScannedFile {
     pub size: u64,
     /// Modification time, nanoseconds since 1970 UTC; 0 when unknown.
     pub mtime_ns: i64,
+    /// Number that the file system gave the file, see [`file_number`]; 0 when
+    /// unknown.
+    pub number: u64,
 }
 
 /// Something that was seen and left out.
@@ -261,6 +264,7 @@ impl Scan {
             path: SourcePath(text.to_owned()),
             size: about.len(),
             mtime_ns: mtime_ns(&about),
+            number: file_number(path, &about),
         });
     }
 }
@@ -344,6 +348,34 @@ pub fn mtime_ns(about: &Metadata) -> i64 {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(0),
         Err(before) => i64::try_from(before.duration().as_nanos()).map_or(0, |ns| -ns),
     }
+}
+
+/// What the file system calls a file whatever its name: the inode, on Windows
+/// the file index. 0 when unknown. Another file put in a file's place has
+/// another number, also with the same size and time.
+///
+/// On Windows the file is opened for it, without reading.
+#[cfg(unix)]
+pub fn file_number(_path: &Path, about: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(about)
+}
+
+/// What the file system calls a file whatever its name: the inode, on Windows
+/// the file index. 0 when unknown. Another file put in a file's place has
+/// another number, also with the same size and time.
+///
+/// On Windows the file is opened for it, without reading.
+#[cfg(windows)]
+pub fn file_number(path: &Path, _about: &Metadata) -> u64 {
+    winapi_util::Handle::from_path_any(path)
+        .and_then(|handle| winapi_util::file::information(&handle))
+        .map_or(0, |about| about.file_index())
+}
+
+/// No such number is known here.
+#[cfg(not(any(unix, windows)))]
+pub fn file_number(_path: &Path, _about: &Metadata) -> u64 {
+    0
 }
 
 /// The path and the reason inside the walker's nested errors.

@@ -7,12 +7,16 @@
 mod content;
 mod fill;
 mod find;
+mod numbers;
 mod prefetch;
 pub mod queue;
+mod second_look;
 mod task;
 
 pub use fill::{FillOptions, fill};
 pub use find::{FindError, FindFaces, Found, FoundFace};
+pub use numbers::NUMBERS_VERSION;
+pub use second_look::SecondLook;
 pub use task::Task;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +28,7 @@ use serde::Serialize;
 
 use crate::{Ctx, Engine, PipelineError};
 use find::Models;
+use numbers::FileNumbers;
 
 /// What to embed, and where to.
 #[derive(Debug, Clone)]
@@ -39,8 +44,12 @@ pub struct EmbedOptions {
     /// Also find landmarks and pose, as `enrich` does, while the picture is at
     /// hand. Default off.
     pub with_landmarks: bool,
-    /// Hash every file again instead of trusting size and time. Default off.
+    /// Hash every file again instead of trusting size, time and file number.
+    /// Default off.
     pub verify: bool,
+    /// Look again at photos without a face, those of earlier runs too. Default
+    /// off.
+    pub look_again: bool,
 }
 
 impl EmbedOptions {
@@ -53,6 +62,19 @@ impl EmbedOptions {
             flush_every: FLUSH_EVERY,
             with_landmarks: false,
             verify: false,
+            look_again: false,
+        }
+    }
+}
+
+impl EmbedOptions {
+    fn fill_options(&self) -> FillOptions {
+        FillOptions {
+            cache: self.cache.clone(),
+            flush_every: self.flush_every,
+            verify: self.verify,
+            look_again: self.look_again,
+            stop: None,
         }
     }
 }
@@ -74,9 +96,9 @@ pub struct EmbedReport {
     pub seen: usize,
     /// In the cache already.
     pub known: usize,
-    /// New photos with faces.
+    /// New photos with faces, and known ones that a second look gave some.
     pub embedded: usize,
-    /// New photos without a face.
+    /// New photos without a face, and known ones looked at again in vain.
     pub noface: usize,
     /// New paths of content that is in the cache.
     pub duplicates: usize,
@@ -90,6 +112,10 @@ pub struct EmbedReport {
     pub skipped_paths: Vec<Problem>,
     /// New faces.
     pub faces: usize,
+    /// Of the photos with faces those that only a second look gave, by its way.
+    pub rescued: BTreeMap<String, usize>,
+    /// Of the photos without a face those that were looked at again.
+    pub rescued_in_vain: usize,
     /// Detections that turned out to be no usable faces.
     pub unusable_faces: usize,
     /// Photos that end early; their decoded part was used.
@@ -101,6 +127,25 @@ pub struct EmbedReport {
 }
 
 impl EmbedReport {
+    /// What second looks gave, in one line; `None` when there were none.
+    pub fn second_looks(&self) -> Option<String> {
+        let n_rescued = self.rescued.values().sum::<usize>();
+        let n_looks = n_rescued + self.rescued_in_vain;
+        let ways: Vec<String> = self
+            .rescued
+            .iter()
+            .map(|(way, n)| format!("{way} {n}"))
+            .collect();
+        (n_looks > 0).then(|| {
+            let ways = if ways.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", ways.join(", "))
+            };
+            format!("photos looked at again: {n_looks}, with faces now: {n_rescued}{ways}")
+        })
+    }
+
     /// Sum over the buckets; equals `seen`.
     pub fn accounted(&self) -> usize {
         self.known
@@ -130,8 +175,9 @@ pub struct EmbedPlan {
 pub fn plan(options: &EmbedOptions, ctx: Ctx<'_>) -> Result<EmbedPlan, PipelineError> {
     let listing = list(options, ctx)?;
     let cache = load_if_there(&options.cache)?;
+    let (numbers, _) = FileNumbers::load(&options.cache);
     let tasks: Vec<Task> = listing.files.into_iter().map(Task::from).collect();
-    let (known, to_read) = split(&tasks, cache.as_ref(), options.verify);
+    let (known, to_read) = split(&tasks, cache.as_ref(), &numbers, &options.fill_options());
     Ok(EmbedPlan {
         seen: tasks.len() + listing.skipped.len(),
         known,
@@ -150,12 +196,21 @@ pub(crate) fn load_if_there(path: &Path) -> Result<Option<Cache>, PipelineError>
 }
 
 /// How many tasks the cache knows, and the names of the others.
-fn split(tasks: &[Task], cache: Option<&Cache>, verify: bool) -> (usize, Vec<String>) {
-    let is_known = |task: &&Task| !verify && cache.is_some_and(|c| task.is_known(c));
+fn split(
+    tasks: &[Task],
+    cache: Option<&Cache>,
+    numbers: &FileNumbers,
+    options: &FillOptions,
+) -> (usize, Vec<String>) {
+    let needed = match cache {
+        Some(cache) => fill::needed(tasks, cache, numbers, options).0,
+        None => vec![true; tasks.len()],
+    };
     let to_read: Vec<String> = tasks
         .iter()
-        .filter(|task| !is_known(task))
-        .map(|task| task.path.to_string())
+        .zip(needed)
+        .filter(|(_, needed)| *needed)
+        .map(|(task, _)| task.path.to_string())
         .collect();
     (tasks.len() - to_read.len(), to_read)
 }
@@ -205,7 +260,7 @@ pub fn run(
     engine: &Engine,
     ctx: Ctx<'_>,
 ) -> Result<EmbedReport, PipelineError> {
-    let models = || Models::new(engine, options.with_landmarks);
+    let models = || Models::new(engine, options.with_landmarks, options.look_again);
     run_with(options, &engine.cache_meta(), models, ctx)
 }
 
@@ -221,14 +276,8 @@ pub fn run_with<F: FindFaces>(
         src_roots: roots(options)?,
         ..meta.clone()
     };
-    let fill_options = FillOptions {
-        cache: options.cache.clone(),
-        flush_every: options.flush_every,
-        verify: options.verify,
-        stop: None,
-    };
     let tasks = listing.files.into_iter().map(Task::from).collect();
-    let report = fill(tasks, &fill_options, &meta, new_finder, ctx)?;
+    let report = fill(tasks, &options.fill_options(), &meta, new_finder, ctx)?;
     Ok(EmbedReport {
         seen: report.seen + listing.skipped.len(),
         skipped: count_reasons(&listing.skipped),

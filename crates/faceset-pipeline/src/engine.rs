@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use faceset_cache::{CacheMeta, PackIdentity};
 use faceset_infer::{
     Analyzer, FREE_PACK, InferError, LocatedPack, PREFERRED_PACK, Pack, Provider, Purpose, Runtime,
-    find_library,
+    Variant, find_library,
 };
 use faceset_media::JPEG_DECODER;
 
@@ -54,6 +54,18 @@ impl Engine {
         })
     }
 
+    /// The same with the kernels that are compiled in, for want of a runtime
+    /// library: the same faces, two to seven times slower.
+    pub fn open_compiled_in(
+        choice: &PackChoice,
+        model_roots: &[PathBuf],
+    ) -> Result<Self, PipelineError> {
+        Ok(Self {
+            runtime: Runtime::compiled_in(),
+            pack: Self::locate(choice, model_roots)?,
+        })
+    }
+
     /// Finds a pack without loading anything.
     pub fn locate(
         choice: &PackChoice,
@@ -82,6 +94,18 @@ impl Engine {
     pub fn with_provider(self, provider: Provider, device: u32) -> Result<Self, PipelineError> {
         Ok(Self {
             runtime: self.runtime.with_provider(provider, device)?,
+            ..self
+        })
+    }
+
+    /// The same models used another way; what a cache says of itself then names
+    /// the variant, and caches of other variants are refused.
+    ///
+    /// # Errors
+    /// When the pack's detector can't do it.
+    pub fn with_variant(self, variant: Variant) -> Result<Self, PipelineError> {
+        Ok(Self {
+            pack: self.pack.with_variant(variant)?,
             ..self
         })
     }

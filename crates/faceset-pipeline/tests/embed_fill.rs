@@ -129,6 +129,97 @@ fn verify_finds_what_size_and_time_hide() {
     assert_eq!(embed_with(&[&photos], &cache, 1, true).known, 1);
 }
 
+/// Size and time as before, and another file.
+#[test]
+fn another_file_in_a_photos_place_is_found_by_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let photos = dir.path().join("photos");
+    let photo = photos.join("a.bmp");
+    save(&photo, 4);
+    save(&photos.join("b.bmp"), 7);
+    let cache = dir.path().join("faces.npz");
+    embed(&[&photos], &cache, 1);
+    let numbers = dir.path().join("faces.npz.numbers");
+    let first = std::fs::read(&numbers).unwrap();
+    let time = std::fs::metadata(&photo).unwrap().modified().unwrap();
+    // Made beside it, so that it can't get the same number.
+    let other = dir.path().join("other.bmp");
+    save(&other, 5);
+    std::fs::File::options()
+        .write(true)
+        .open(&other)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
+    std::fs::rename(&other, &photo).unwrap();
+    let options = EmbedOptions::new(vec![photos.clone()], cache.clone());
+    let cancel = CancelToken::default();
+    let plan = faceset_pipeline::embed::plan(&options, ctx(&cancel, 1)).unwrap();
+    assert_eq!((plan.known, plan.to_read.len()), (1, 1));
+    let report = embed(&[&photos], &cache, 1);
+    assert_eq!((report.known, report.faces), (1, 2));
+    assert_ne!(std::fs::read(&numbers).unwrap(), first);
+    assert_eq!(embed(&[&photos], &cache, 1).known, 2);
+
+    // Without the numbers, size and time decide; they are noted again.
+    std::fs::remove_file(&numbers).unwrap();
+    assert_eq!(embed(&[&photos], &cache, 1).known, 2);
+    assert!(numbers.exists());
+    std::fs::write(&numbers, b"fsfnum\r\nscrap").unwrap();
+    assert_eq!(embed(&[&photos], &cache, 1).known, 2);
+}
+
+#[test]
+fn a_second_look_takes_up_photos_without_a_face_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let photos = dir.path().join("photos");
+    // 0, 3, 6, 9 have no face at first; 3 and 9 show one to a second look, and
+    // 3 has a copy that sorts before it.
+    library(&photos, 10);
+    let look = |cache: &Path, look_again| {
+        let options = EmbedOptions {
+            look_again,
+            ..EmbedOptions::new(vec![photos.clone()], cache.to_path_buf())
+        };
+        let cancel = CancelToken::default();
+        let finder = || {
+            Ok(Drawn {
+                look_again,
+                ..quick()
+            })
+        };
+        let report = run_with(&options, &meta(), finder, ctx(&cancel, 3)).unwrap();
+        assert_eq!(report.accounted(), report.seen, "{report:?}");
+        report
+    };
+    let (later, at_once) = (dir.path().join("later.npz"), dir.path().join("once.npz"));
+    let first = look(&later, false);
+    assert_eq!((first.embedded, first.noface, first.duplicates), (6, 4, 1));
+    assert_eq!(first.second_looks(), None);
+    let second = look(&later, true);
+    assert_eq!((second.embedded, second.noface), (2, 2));
+    assert_eq!(second.rescued, [("turned-90".to_owned(), 2)].into());
+    assert_eq!((second.rescued_in_vain, second.faces), (2, 2));
+    assert_eq!(
+        second.second_looks().unwrap(),
+        "photos looked at again: 4, with faces now: 2 (turned-90 2)"
+    );
+    let third = look(&later, true);
+    assert_eq!(third.rescued_in_vain + third.embedded + third.noface, 0);
+
+    // Looking again in the first run makes the same cache.
+    let report = look(&at_once, true);
+    assert_eq!((report.embedded, report.noface), (8, 2));
+    let records = |path: &Path| -> Vec<_> { load(path).unwrap().0.files().cloned().collect() };
+    assert_eq!(records(&later), records(&at_once));
+    let sources: Vec<String> = records(&later).into_iter().map(|f| f.source).collect();
+    let n_of = |what: &str| sources.iter().filter(|s| *s == what).count();
+    assert_eq!(n_of("original+rescue:turned-90"), 2);
+    assert_eq!(n_of("original+rescue:none"), 2);
+    // Six with faces, one that is no picture.
+    assert_eq!(n_of("original"), 7);
+}
+
 #[test]
 fn a_lost_device_ends_the_run_and_costs_no_photo() {
     let dir = tempfile::tempdir().unwrap();

@@ -66,6 +66,7 @@ fn child_that_embeds() {
             pause: Duration::from_millis(3),
             diary: Some(diary(&dir)),
             lost_at: None,
+            look_again: false,
         })
     };
     std::fs::write(dir.join("begun"), "").unwrap();

@@ -54,6 +54,10 @@ const FORMATS: &[(&str, &str)] = &[
         "docs/formats/duplicates.md",
     ),
     (
+        "crates/faceset-pipeline/src/embed/numbers.rs NUMBERS_VERSION",
+        "docs/formats/file-numbers.md",
+    ),
+    (
         "crates/faceset-queue/src/head.rs QUEUE_VERSION",
         "docs/formats/queue.md",
     ),

@@ -16,7 +16,7 @@ use anyhow::Context as _;
 
 use crate::cargo::target_folder;
 use crate::home::Home;
-use crate::{runtime, setup};
+use crate::{nasm, runtime, setup};
 
 use toolchain::{TARGET, Toolchain};
 use wine::{Wine, windows_path};
@@ -114,6 +114,7 @@ fn run(home: &Home, extra: &[String]) -> Result<(), Lack> {
     let toolchain = Toolchain::bring(home)?;
     let wine = Wine::bring(&toolchain)?;
     setup::bring_everything(home)?;
+    setup::assembler(home);
     let stage = Stage {
         home,
         windows_home: windows_home(home, &toolchain)?,
@@ -195,6 +196,7 @@ impl Stage<'_> {
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
             .env("CARGO_PROFILE_TEST_DEBUG", "false")
             .env("FACE_SETS_HOME", windows_path(&self.windows_home))
+            .envs(nasm::path(self.home).map(|path| ("PATH", path)))
             .stdin(Stdio::null());
         for (name, value) in self.toolchain.settings(self.wine.runner()) {
             command.env(name, value);

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use faceset_cli::{Context, Exit, Report};
 use faceset_cluster::KernelKind;
 use faceset_infer::{Pack, Purpose, Runtime, find_library};
-use faceset_pipeline::{Engine, PackChoice};
+use faceset_media::JPEG_VECTOR_CODE;
+use faceset_pipeline::PackChoice;
 use serde::Serialize;
 
 use super::json;
 use crate::args::EngineArgs;
-use crate::session::for_people;
+use crate::session::{for_people, open};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -44,8 +45,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Report {
         None => Finding {
             what: "runtime library".to_owned(),
             ok: false,
-            needed: true,
-            detail: "none found; run `cargo xtask setup`, or name one with --ort-lib".to_owned(),
+            needed: args.engine.ort_lib.is_some(),
+            detail:
+                "none found: the kernels that are compiled in serve, two to seven times slower; \
+                     run `cargo xtask setup`, or name one with --ort-lib"
+                    .to_owned(),
         },
         Some(path) => match Runtime::load(path) {
             Ok(loaded) => Finding {
@@ -64,14 +68,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Report {
     });
     findings.push(Finding {
         what: "execution providers".to_owned(),
-        ok: runtime.is_some(),
-        needed: true,
+        ok: true,
+        needed: false,
         detail: match runtime.as_deref().map(Runtime::load) {
             Some(Ok(loaded)) => {
                 let names: Vec<_> = loaded.available().iter().map(|p| p.name()).collect();
                 format!("this library was built with {}", names.join(", "))
             }
-            _ => "unknown without a runtime library".to_owned(),
+            _ => "rten alone without a runtime library".to_owned(),
         },
     });
     for name in Pack::built_in_names() {
@@ -102,13 +106,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Report {
             },
         });
     }
-    findings.push(default_pack(args, &roots, &libraries));
+    findings.push(default_pack(args, context));
     findings.push(Finding {
         what: "clustering".to_owned(),
         ok: true,
         needed: true,
         detail: format!("kernel {} (FACE_SETS_KERNEL overrides)", KernelKind::best()),
     });
+    findings.push(jpeg_decoding());
     findings.push(disk_space(&args.folder));
     let ready = findings.iter().all(|f| f.ok || !f.needed);
     let text: Vec<String> = findings
@@ -134,6 +139,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> Report {
             &serde_json::json!({"ready": ready, "findings": findings}),
         ),
         exit: if ready { Exit::Ok } else { Exit::Error },
+    }
+}
+
+fn jpeg_decoding() -> Finding {
+    Finding {
+        what: "JPEG decoding".to_owned(),
+        ok: JPEG_VECTOR_CODE,
+        needed: false,
+        detail: if JPEG_VECTOR_CODE {
+            "libjpeg with vector code".to_owned()
+        } else {
+            "libjpeg without vector code, slower: build with nasm on the PATH".to_owned()
+        },
     }
 }
 
@@ -168,14 +186,14 @@ fn disk_space(folder: &std::path::Path) -> Finding {
 }
 
 /// Loads the models that a run would use.
-fn default_pack(args: &Args, roots: &[PathBuf], libraries: &[PathBuf]) -> Finding {
+fn default_pack(args: &Args, context: &Context) -> Finding {
     let choice = args.engine.choice();
     let chosen = match &choice {
         PackChoice::Default => "pack in use".to_owned(),
         PackChoice::Named(name) => format!("pack in use ({name})"),
         PackChoice::File(path) => format!("pack in use ({})", path.display()),
     };
-    let loaded = Engine::open(&choice, roots, libraries).and_then(|engine| {
+    let loaded = open(&args.engine, context).and_then(|engine| {
         engine.analyzer(Purpose::All)?;
         let pack = &engine.pack().pack;
         let t = pack.thresholds;

@@ -8,7 +8,8 @@ use faceset_pipeline::embed::{self, EmbedOptions, EmbedReport};
 
 use super::{count, json};
 use crate::args::EngineArgs;
-use crate::session::{engine, for_people, with_ctx};
+use crate::provider::{self, ProviderArgs};
+use crate::session::{for_people, with_ctx};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -30,12 +31,18 @@ pub(crate) struct Args {
     /// Also find landmarks and pose, as `enrich` does
     #[arg(long)]
     with_landmarks: bool,
-    /// Hash every file again instead of trusting size and time
+    /// Hash every file again instead of trusting size, time and file number
     #[arg(long)]
     verify: bool,
+    /// Look again at photos without a face, those of earlier runs too: smaller, in parts, turned;
+    /// what is found is marked
+    #[arg(long)]
+    rescue: bool,
     /// Say what would be read, read nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    provider: ProviderArgs,
     #[command(flatten)]
     engine: EngineArgs,
 }
@@ -47,6 +54,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
         flush_every: args.flush_every as usize,
         with_landmarks: args.with_landmarks,
         verify: args.verify,
+        look_again: args.rescue,
         ..EmbedOptions::new(args.src.clone(), args.cache.clone())
     };
     if args.dry_run {
@@ -63,12 +71,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
         );
         return Ok(Report::done(text, json("embed", &plan)));
     }
-    let engine = engine(&args.engine, context)?;
-    let report = with_ctx(context, args.engine.jobs(), |ctx| {
-        embed::run(&options, &engine, ctx)
-    })
-    .map_err(for_people)?;
-    Ok(Report::done(text(&report), json("embed", &report)))
+    let (engine, choice) = provider::engine(&args.provider, &args.engine, context)?;
+    let jobs = provider::workers(&choice, args.engine.jobs());
+    let report =
+        with_ctx(context, jobs, |ctx| embed::run(&options, &engine, ctx)).map_err(for_people)?;
+    let mut json = json("embed", &report);
+    json["device"] = provider::json(&choice);
+    Ok(Report::done(text(&report), json))
 }
 
 /// The summary for people.
@@ -92,6 +101,7 @@ pub(crate) fn text(report: &EmbedReport) -> String {
     if !reasons.is_empty() {
         lines.push(format!("left out: {}", reasons.join(", ")));
     }
+    lines.extend(report.second_looks());
     lines.push(format!(
         "the cache holds {} on {}",
         count(report.faces_in_cache, "face", "faces"),

@@ -13,7 +13,8 @@ use super::export_swap::ExportArgs;
 use super::refine::RefineArgs;
 use super::{count, json};
 use crate::args::{EngineArgs, Link, distance};
-use crate::session::{engine, for_people, with_ctx};
+use crate::provider::{self, ProviderArgs};
+use crate::session::{for_people, with_ctx};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -44,9 +45,14 @@ pub(crate) struct Args {
     refine: RefineArgs,
     #[command(flatten)]
     export: ExportArgs,
+    /// Look again at photos without a face: smaller, in parts, turned; what is found is marked
+    #[arg(long)]
+    rescue: bool,
     /// Say what would be read, write nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    provider: ProviderArgs,
     #[command(flatten)]
     engine: EngineArgs,
 }
@@ -57,6 +63,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let options = SortOptions {
         embed: EmbedOptions {
             scan: ScanOptions::new(&args.exclude, args.follow_symlinks)?,
+            look_again: args.rescue,
             ..EmbedOptions::new(vec![args.src.clone()], layout.cache())
         },
         cluster: ClusterOptions {
@@ -83,12 +90,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
         );
         return Ok(Report::done(text, json("sort", &plan)));
     }
-    let engine = engine(&args.engine, context)?;
+    let (engine, choice) = provider::engine(&args.provider, &args.engine, context)?;
+    let jobs = provider::workers(&choice, jobs);
     let report = with_ctx(context, jobs, |ctx| {
         sort::run(&options, &layout, &engine, ctx)
     })
     .map_err(for_people)?;
-    Ok(Report::done(text(&report, &layout), json("sort", &report)))
+    let mut json = json("sort", &report);
+    json["device"] = provider::json(&choice);
+    Ok(Report::done(text(&report, &layout), json))
 }
 
 fn text(report: &SortReport, layout: &Layout) -> String {

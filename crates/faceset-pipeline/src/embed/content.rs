@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use faceset_core::{ContentHash, FaceRecord, FileEntry, FileStatus};
+use faceset_media::recycle;
 use faceset_quality::blur;
 
 use super::find::{FindError, FindFaces};
+use super::second_look::{SecondLook, marked};
 use super::task::Task;
 use crate::photo;
 
@@ -18,6 +20,7 @@ pub(super) struct Content {
     pub(super) truncated: bool,
     pub(super) n_unusable: usize,
     pub(super) status: FileStatus,
+    pub(super) second_look: SecondLook,
     /// Set when not the picture but the device is to blame.
     pub(super) device_problem: Option<String>,
 }
@@ -30,6 +33,7 @@ impl Content {
             truncated: false,
             n_unusable: 0,
             status: FileStatus::Failed(reason),
+            second_look: SecondLook::NotTaken,
             device_problem: None,
         }
     }
@@ -70,12 +74,15 @@ impl Content {
                 enrichment: face.enrichment,
             })
             .collect();
+        let dims = [picture.rgb.width(), picture.rgb.height()];
+        recycle(picture.rgb);
         Self {
-            dims: [picture.rgb.width(), picture.rgb.height()],
+            dims,
             taken: picture.taken.unwrap_or_default(),
             truncated: picture.truncated,
             n_unusable: found.n_unusable,
             status: FileStatus::Faces(faces),
+            second_look: found.second_look,
             device_problem: None,
         }
     }
@@ -100,7 +107,7 @@ impl Content {
             mtime_ns: task.mtime_ns,
             dims: self.dims,
             taken,
-            source: task.source.clone(),
+            source: marked(&task.source, self.second_look),
             status,
         }
     }

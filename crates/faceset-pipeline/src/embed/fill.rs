@@ -4,13 +4,15 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use faceset_cache::{CacheMeta, CacheWriter, Compaction, unread_hash};
-use faceset_core::{ContentHash, FileStatus};
+use faceset_cache::{Cache, CacheMeta, CacheWriter, Compaction, unread_hash};
+use faceset_core::{ContentHash, FileEntry, FileStatus, SourcePath};
 use faceset_media::FileBytes;
 
 use super::content::{Claim, Claims, Content};
 use super::find::FindFaces;
+use super::numbers::FileNumbers;
 use super::prefetch::Prefetch;
+use super::second_look::{SecondLook, is_wanted};
 use super::task::Task;
 use super::{EmbedReport, Problem};
 use crate::ordered::ordered;
@@ -34,6 +36,9 @@ pub struct FillOptions {
     pub flush_every: usize,
     /// Look into every file again instead of trusting what is known of it.
     pub verify: bool,
+    /// Also take up photos of earlier runs that have no face and were not looked
+    /// at again; the finder is expected to look again at those without.
+    pub look_again: bool,
     /// While this file exists, the run ends after the photos in hand.
     pub stop: Option<PathBuf>,
 }
@@ -80,14 +85,18 @@ pub fn fill<F: FindFaces>(
     }
     let mut report = EmbedReport::default();
     let mut todo = in_order(tasks);
-    let n_tasks = todo.len();
-    if !options.verify {
-        todo.retain(|task| !task.is_known(writer.cache()));
+    let tasks = todo.clone();
+    let (numbers, unreadable) = FileNumbers::load(&options.cache);
+    let (needed, renumbered) = needed(&tasks, writer.cache(), &numbers, options);
+    for note in unreadable.iter().chain(&renumbered) {
+        ctx.progress.note(note);
     }
-    report.known = n_tasks - todo.len();
-    report.seen = n_tasks;
+    let mut is_needed = needed.iter();
+    todo.retain(|_| *is_needed.next().expect("one answer for each task"));
+    report.known = tasks.len() - todo.len();
+    report.seen = tasks.len();
 
-    let claims = Claims::new(known_contents(&writer));
+    let claims = Claims::new(known_contents(&writer, options));
     let mut since_flush = 0;
     let mut outcome = Ok(());
     // Usually one round. A second one looks at files whose content was known
@@ -116,6 +125,10 @@ pub fn fill<F: FindFaces>(
     }
     // Whatever ended the run, what was found is kept.
     writer.flush()?;
+    let numbers_now = numbers.after(&tasks, writer.cache());
+    if numbers_now != numbers {
+        numbers_now.save(&options.cache)?;
+    }
     outcome?;
     let cache = writer.finish()?;
     report.faces_in_cache = cache.n_faces();
@@ -137,11 +150,31 @@ fn in_order(mut tasks: Vec<Task>) -> Vec<Task> {
     tasks
 }
 
-fn known_contents(writer: &CacheWriter) -> HashSet<ContentHash> {
+/// For each task whether a run must open it, and what to say of the whole.
+pub(super) fn needed(
+    tasks: &[Task],
+    cache: &Cache,
+    numbers: &FileNumbers,
+    options: &FillOptions,
+) -> (Vec<bool>, Option<String>) {
+    if options.verify {
+        return (vec![true; tasks.len()], None);
+    }
+    let (mut needed, note) = numbers.replaced(tasks, cache);
+    for (needed, task) in needed.iter_mut().zip(tasks) {
+        let look_again = || options.look_again && cache.resolve(&task.path).is_some_and(is_wanted);
+        *needed = *needed || !task.is_known(cache) || look_again();
+    }
+    (needed, note)
+}
+
+/// Contents that no worker has to look at.
+fn known_contents(writer: &CacheWriter, options: &FillOptions) -> HashSet<ContentHash> {
     writer
         .cache()
         .files()
         .filter(|f| matches!(f.status, FileStatus::Faces(_)))
+        .filter(|f| !(options.look_again && is_wanted(f)))
         .map(|f| f.sha256)
         .collect()
 }
@@ -276,6 +309,7 @@ fn store(
         .cache()
         .by_hash(&sha256)
         .filter(|f| matches!(f.status, FileStatus::Faces(_)))
+        .filter(|f| !is_second_look(f, content.as_deref()))
         .map(|f| f.path.clone());
     if let Some(canonical) = canonical {
         if writer.cache().canonical(&task.path) == Some(&canonical) {
@@ -298,9 +332,27 @@ fn store(
             reason: reason.clone(),
         });
     }
-    writer.put(content.entry(task, sha256, size))?;
+    // A second look at a known content: the place that it is known by stays.
+    let known = writer
+        .cache()
+        .by_hash(&sha256)
+        .filter(|f| is_second_look(f, Some(&content)) && f.path != task.path)
+        .map(|f| f.path.clone());
+    if let Some(canonical) = known {
+        writer.add_alias(&canonical, task.path.clone(), task.mtime_ns)?;
+        let mtime_ns = writer.cache().mtime_ns(&canonical).unwrap_or(0);
+        let entry = content.entry(task, sha256, size);
+        writer.put(moved(entry, canonical, mtime_ns))?;
+    } else {
+        writer.put(content.entry(task, sha256, size))?;
+    }
     if matches!(content.status, FileStatus::Faces(_)) {
         claims.stored(sha256);
+    }
+    match content.second_look {
+        SecondLook::NotTaken => {}
+        SecondLook::InVain => report.rescued_in_vain += 1,
+        SecondLook::Found(way) => *report.rescued.entry(way.to_string()).or_insert(0) += 1,
     }
     report.unusable_faces += content.n_unusable;
     if content.truncated {
@@ -319,6 +371,30 @@ fn store(
         }
     }
     Ok(true)
+}
+
+/// Whether this is news of a content that the cache has without a face.
+fn is_second_look(known: &FileEntry, content: Option<&Content>) -> bool {
+    is_wanted(known) && content.is_some_and(|c| c.second_look != SecondLook::NotTaken)
+}
+
+/// An entry under another of its places.
+fn moved(entry: FileEntry, path: SourcePath, mtime_ns: i64) -> FileEntry {
+    let status = match entry.status {
+        FileStatus::Faces(mut faces) => {
+            for face in &mut faces {
+                face.path = path.clone();
+            }
+            FileStatus::Faces(faces)
+        }
+        failed @ FileStatus::Failed(_) => failed,
+    };
+    FileEntry {
+        path,
+        mtime_ns,
+        status,
+        ..entry
+    }
 }
 
 fn asks_to_stop(options: &FillOptions) -> bool {
@@ -343,6 +419,7 @@ mod tests {
             place: None,
             size,
             mtime_ns: 0,
+            file_number: 0,
             sha256: None,
             source: "original".to_owned(),
             taken: None,

@@ -5,6 +5,7 @@ use faceset_core::{BBox, Enrichment, Landmarks5};
 use faceset_infer::{Analyzer, InferError, Provider, Purpose};
 use image::RgbImage;
 
+use super::second_look::SecondLook;
 use crate::{Engine, PipelineError};
 
 /// A face as it was found on a picture; see [`faceset_core::FaceRecord`].
@@ -31,6 +32,8 @@ pub struct Found {
     pub faces: Vec<FoundFace>,
     /// Detections that turned out to be no usable faces.
     pub n_unusable: usize,
+    /// What looking again gave, for pictures that showed no face at first.
+    pub second_look: SecondLook,
 }
 
 /// Why there is no answer for a picture.
@@ -54,10 +57,15 @@ pub trait FindFaces {
 pub(crate) struct Models {
     analyzer: Analyzer,
     with_landmarks: bool,
+    look_again: bool,
 }
 
 impl Models {
-    pub(crate) fn new(engine: &Engine, with_landmarks: bool) -> Result<Self, PipelineError> {
+    pub(crate) fn new(
+        engine: &Engine,
+        with_landmarks: bool,
+        look_again: bool,
+    ) -> Result<Self, PipelineError> {
         let purpose = if with_landmarks {
             Purpose::All
         } else {
@@ -66,19 +74,30 @@ impl Models {
         Ok(Self {
             analyzer: engine.analyzer(purpose)?,
             with_landmarks,
+            look_again,
         })
     }
 }
 
 impl FindFaces for Models {
     fn find(&mut self, picture: &RgbImage) -> Result<Found, FindError> {
-        let on_processor = self.analyzer.provider() == Provider::Cpu;
+        let on_processor = matches!(self.analyzer.provider(), Provider::Cpu | Provider::Rten);
         let refuse = |error: InferError| match &error {
             // The processor stays; another device may have been lost.
             InferError::Run { .. } if !on_processor => FindError::Device(error.to_string()),
             _ => FindError::Picture(error.to_string()),
         };
-        let analysis = self.analyzer.analyze(picture).map_err(refuse)?;
+        let mut analysis = self.analyzer.analyze(picture).map_err(refuse)?;
+        let mut second_look = SecondLook::NotTaken;
+        if self.look_again && analysis.faces.is_empty() {
+            second_look = match self.analyzer.rescue(picture).map_err(refuse)? {
+                None => SecondLook::InVain,
+                Some((way, found)) => {
+                    analysis = found;
+                    SecondLook::Found(way)
+                }
+            };
+        }
         let mut faces = Vec::with_capacity(analysis.faces.len());
         for face in analysis.faces {
             let enrichment = if self.with_landmarks {
@@ -99,6 +118,7 @@ impl FindFaces for Models {
         Ok(Found {
             faces,
             n_unusable: analysis.n_unusable,
+            second_look,
         })
     }
 }

@@ -10,6 +10,7 @@ use faceset_queue::{
 use serde::Serialize;
 
 use super::find::Models;
+use super::numbers::FileNumbers;
 use super::{EmbedReport, FillOptions, FindFaces, Problem, Task, fill, load_if_there, split};
 use crate::{Ctx, Engine, PipelineError};
 
@@ -33,6 +34,8 @@ pub struct QueueOptions {
     pub with_landmarks: bool,
     /// Read photos again whose content the cache has. Default off.
     pub verify: bool,
+    /// Look again at photos without a face. Default off.
+    pub look_again: bool,
 }
 
 impl QueueOptions {
@@ -47,6 +50,19 @@ impl QueueOptions {
             flush_every: faceset_cache::FLUSH_EVERY,
             with_landmarks: true,
             verify: false,
+            look_again: false,
+        }
+    }
+}
+
+impl QueueOptions {
+    fn fill_options(&self) -> FillOptions {
+        FillOptions {
+            cache: self.cache.clone(),
+            flush_every: self.flush_every,
+            verify: self.verify,
+            look_again: self.look_again,
+            stop: Some(self.queue.stop_path()),
         }
     }
 }
@@ -89,7 +105,13 @@ pub struct QueuePlan {
 pub fn plan(options: &QueueOptions) -> Result<QueuePlan, PipelineError> {
     let work = Work::load(options)?;
     let cache = load_if_there(&options.cache)?;
-    let (known, to_read) = split(&work.tasks, cache.as_ref(), options.verify);
+    let no_numbers = FileNumbers::default();
+    let (known, to_read) = split(
+        &work.tasks,
+        cache.as_ref(),
+        &no_numbers,
+        &options.fill_options(),
+    );
     Ok(QueuePlan {
         seen: work.tasks.len(),
         known,
@@ -115,7 +137,7 @@ pub fn run(
     engine: &Engine,
     ctx: Ctx<'_>,
 ) -> Result<QueueReport, PipelineError> {
-    let models = || Models::new(engine, options.with_landmarks);
+    let models = || Models::new(engine, options.with_landmarks, options.look_again);
     run_with(options, &engine.cache_meta(), models, ctx)
 }
 
@@ -135,14 +157,8 @@ pub fn run_with<F: FindFaces>(
         src_roots: work.names,
         ..meta.clone()
     };
-    let fill_options = FillOptions {
-        cache: options.cache.clone(),
-        flush_every: options.flush_every,
-        verify: options.verify,
-        stop: Some(options.queue.stop_path()),
-    };
     Ok(QueueReport {
-        embed: fill(work.tasks, &fill_options, &meta, new_finder, ctx)?,
+        embed: fill(work.tasks, &options.fill_options(), &meta, new_finder, ctx)?,
         other_parts: work.other_parts,
         replaced: work.replaced,
         refused: work.refused,
@@ -234,6 +250,7 @@ fn task(queue: &Queue, item: &QueueItem, place: &RootPlace) -> Task {
         size: item.size,
         // The content is known by its hash; a time would differ by system.
         mtime_ns: 0,
+        file_number: 0,
         sha256: Some(item.sha256),
         source: item
             .rendered

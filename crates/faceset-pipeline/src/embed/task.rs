@@ -18,6 +18,8 @@ pub struct Task {
     /// Modification time, nanoseconds since 1970 UTC; 0 unknown. Kept in the
     /// cache.
     pub mtime_ns: i64,
+    /// Number that the file system gave the file when it was listed; 0 unknown.
+    pub file_number: u64,
     /// What its bytes must be. Other bytes are stale and not looked at.
     pub sha256: Option<ContentHash>,
     /// Where the pixels come from: `original`, or what a server rendered.
@@ -53,6 +55,7 @@ impl From<ScannedFile> for Task {
             place: None,
             size: file.size,
             mtime_ns: file.mtime_ns,
+            file_number: file.number,
             sha256: None,
             source: "original".to_owned(),
             taken: None,

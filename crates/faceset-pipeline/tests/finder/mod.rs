@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use faceset_cache::{CacheMeta, PackIdentity};
 use faceset_core::{BBox, CancelToken, NoProgress};
+use faceset_infer::RescueWay;
 use faceset_pipeline::Ctx;
-use faceset_pipeline::embed::{FindError, FindFaces, Found, FoundFace};
+use faceset_pipeline::embed::{FindError, FindFaces, Found, FoundFace, SecondLook};
 use image::{Rgb, RgbImage};
 
 pub(crate) const EDGE: u32 = 12;
@@ -72,6 +73,8 @@ pub(crate) struct Drawn {
     pub(crate) diary: Option<PathBuf>,
     /// The picture at which the device is lost.
     pub(crate) lost_at: Option<u32>,
+    /// Looks again at pictures without a face: every other one has some.
+    pub(crate) look_again: bool,
 }
 
 pub(crate) fn quick() -> Drawn {
@@ -79,6 +82,7 @@ pub(crate) fn quick() -> Drawn {
         pause: Duration::ZERO,
         diary: None,
         lost_at: None,
+        look_again: false,
     }
 }
 
@@ -105,7 +109,15 @@ impl FindFaces for Drawn {
             // One write: the lines of several workers don't mix.
             file.write_all(format!("{n}\n").as_bytes()).unwrap();
         }
-        let Rgb([n_faces, ..]) = *picture.get_pixel(0, 0);
+        let Rgb([mut n_faces, ..]) = *picture.get_pixel(0, 0);
+        let mut second_look = SecondLook::NotTaken;
+        if self.look_again && n_faces == 0 {
+            n_faces = (n % 2) as u8;
+            second_look = match n_faces {
+                0 => SecondLook::InVain,
+                _ => SecondLook::Found(RescueWay::Turned(90)),
+            };
+        }
         let faces = (0..n_faces).map(|i| {
             let shift = f32::from(i);
             let angle = f32::from(n as u16) + shift;
@@ -125,6 +137,7 @@ impl FindFaces for Drawn {
         });
         Ok(Found {
             faces: faces.collect(),
+            second_look,
             n_unusable: 0,
         })
     }

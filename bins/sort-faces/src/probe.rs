@@ -9,8 +9,9 @@ use anyhow::Context as _;
 use faceset_cli::{Context, Report};
 use faceset_infer::{Provider, SelfTest};
 use faceset_pipeline::{Engine, PackChoice};
-use sort_faces::args::EngineArgs;
-use sort_faces::session::for_people;
+
+use crate::args::EngineArgs;
+use crate::session::for_people;
 
 /// Longest a probe may take: providers that compile models for a device take
 /// up to a minute, a driver that hangs takes for ever.
@@ -21,7 +22,7 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// Flags.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub struct Args {
     /// Provider to test
     #[arg(long)]
     provider: Provider,
@@ -33,7 +34,10 @@ pub(crate) struct Args {
 }
 
 /// Runs it: the report is the self-test as JSON, also without `--json`.
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
+///
+/// # Errors
+/// When library, models or provider are not there or fail.
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let roots = context.home.model_roots(&args.engine.model_root);
     let libraries = context
         .home
@@ -49,8 +53,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     Ok(Report::done(json.to_string(), json))
 }
 
-/// Runs a provider's self-test in a child process; the error is one line.
-pub(crate) fn in_child(
+/// Runs a provider's self-test in a child process, by the hidden command `probe`
+/// that every program with a choice of providers has.
+///
+/// # Errors
+/// Why there is no result, in one line.
+pub fn in_child(
     provider: Provider,
     device: u32,
     engine: &Engine,
