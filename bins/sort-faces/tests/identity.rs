@@ -290,3 +290,45 @@ fn a_second_run_says_who_holds_the_tree() {
     report(&["people", "undo", "--in", text(&swap)]);
     assert!(swap.join("faceset_001/NAME.txt").is_file());
 }
+
+#[test]
+fn thin_people_and_groups_without_a_number_through_the_binary() {
+    let home = Home::new();
+    let swap = two_people(&home);
+    let people = |arguments: &[&str]| -> Vec<String> {
+        let whole = [&["people"], arguments, &["--in", text(&swap)]].concat();
+        let said = report(&whole);
+        let lines = said["lines"].as_array().unwrap();
+        lines
+            .iter()
+            .map(|l| l.as_str().unwrap().to_owned())
+            .collect()
+    };
+    people(&["thin", "2"]);
+    assert!(swap.join("_thin/faceset_002").is_dir());
+    let shown = people(&["show", "2"]).join("\n");
+    assert!(shown.contains("_thin"), "{shown}");
+    people(&["unthin", "2"]);
+    assert!(swap.join("faceset_002").is_dir());
+
+    home.embed(&shots("c", 2, turned(4, 0.0, 0)));
+    let (cache, raw) = (home.path("c.npz"), home.path("raw"));
+    report(&["cluster", text(&cache), text(&raw)]);
+    let triage = ["triage", "--raw", text(&raw), "--cache", text(&cache)];
+    let who = |lines: &[String]| -> Vec<String> {
+        let first = |l: &String| l.split_whitespace().next().unwrap().to_owned();
+        lines.iter().map(first).collect()
+    };
+    let all = ["faceset_001", "faceset_002", "person_003"];
+    assert_eq!(who(&people(&triage)), all);
+    people(&[&triage[..], &["--hide-after", "1"]].concat());
+    assert_eq!(who(&people(&triage)), all[..1]);
+    assert_eq!(
+        people(&["list", "--all"]).len(),
+        3,
+        "the group has a number"
+    );
+    people(&["undo"]);
+    assert_eq!(who(&people(&triage)), all);
+    assert_eq!(people(&["twice"]), ["no photo shows one person twice"]);
+}

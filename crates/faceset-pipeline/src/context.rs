@@ -18,6 +18,11 @@ use crate::matching::{Decision, Face, Look, Person, Rules, look, matrix};
 /// light. A choice of ours.
 pub const MIN_LOOK: usize = 3;
 
+/// Faces of one person that looks are made from; of more, every second, third and
+/// so on in the order given. Grouping grows with the square, and a thousand faces
+/// show every look there is. A choice of ours.
+pub const MAX_LOOK_FACES: usize = 1000;
+
 /// Two faces of one photo at most this far apart may be one person: mirrors,
 /// collages and photos of photos show the same picture or the same minute.
 /// Equal may. The cut between looks of one person, 0.35.
@@ -52,13 +57,15 @@ impl LooksBy {
     /// [`ClusterError`] when an embedding is no direction, or dimensions differ.
     pub fn of(self, faces: &[(&[f32], &str)]) -> Result<Vec<Look>, ClusterError> {
         let all = faces.iter().map(|(embedding, _)| *embedding);
-        let mut looks: Vec<Look> = look(all.clone(), span(faces.iter().map(|f| f.1)))?
+        let mut looks: Vec<Look> = look(all, span(faces.iter().map(|f| f.1)))?
             .into_iter()
             .collect();
         if self == Self::Mean || faces.len() < 2 * MIN_LOOK {
             return Ok(looks);
         }
-        let rows = matrix(all)?;
+        let step = faces.len().div_ceil(MAX_LOOK_FACES);
+        let some: Vec<_> = faces.iter().copied().step_by(step).collect();
+        let rows = matrix(some.iter().map(|(embedding, _)| *embedding))?;
         let groups = average_linkage(
             rows.view(),
             &LinkageOptions::new(ERA_THRESHOLD),
@@ -71,7 +78,7 @@ impl LooksBy {
             return Ok(looks);
         }
         for group in large {
-            let part = || group.iter().map(|row| faces[*row as usize]);
+            let part = || group.iter().map(|row| some[*row as usize]);
             looks.extend(look(part().map(|f| f.0), span(part().map(|f| f.1)))?);
         }
         Ok(looks)
@@ -410,6 +417,19 @@ mod tests {
         assert_eq!(looks[1].years, Some((2001, 2001)));
         assert_eq!(looks[2].years, Some((2011, 2011)));
         assert!(LooksBy::Eras.of(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn of_many_faces_a_part_shows_the_looks_and_all_make_the_mean() {
+        let (a, b) = (turned(0.0), turned(60.0));
+        let mut faces: Vec<(&[f32], &str)> = vec![(&a, ""); MAX_LOOK_FACES + 2];
+        // Every second one is taken: of these four two, which are no look.
+        faces.extend(vec![(&b[..], ""); 4]);
+        assert_eq!(LooksBy::Eras.of(&faces).unwrap().len(), 1);
+        faces.extend(vec![(&b[..], ""); 2]);
+        let looks = LooksBy::Eras.of(&faces).unwrap();
+        assert_eq!(looks.len(), 3);
+        assert!(looks[0].centroid[1] > 0.0, "the mean knows of the others");
     }
 
     #[test]

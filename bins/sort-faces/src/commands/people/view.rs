@@ -4,6 +4,7 @@ use std::path::Path;
 
 use faceset_core::FacesetNumber;
 use faceset_core::consent::Consent;
+use faceset_export::Bin;
 use faceset_identity::{Identity, Registry, State};
 use faceset_pipeline::{PipelineError, pick, tree};
 
@@ -90,7 +91,14 @@ pub(super) fn show(
     if let Some(key) = &identity.feature {
         lines.push(format!("feature face {}", pick::describe(key)));
     }
-    let place = folder.join(who.folder_name());
+    let bin = match identity.state {
+        State::Merged(_) => Some(Bin::Merged),
+        State::Hidden => Some(Bin::Hidden),
+        State::Thin => Some(Bin::Thin),
+        State::Active | State::Forgotten => None,
+    };
+    let root = bin.map_or_else(|| folder.to_path_buf(), |bin| folder.join(bin.folder()));
+    let place = root.join(who.folder_name());
     lines.push(if place.is_dir() {
         format!("set {}", place.display())
     } else {
