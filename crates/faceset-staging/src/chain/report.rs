@@ -304,7 +304,7 @@ fn next_steps(config: &ChainConfig, outcome: &ChainOutcome, numbers: &Numbers) -
         }
         ChainEnd::Done => {}
     }
-    if numbers.seen == 0 {
+    if numbers.seen == 0 && numbers.staged_bytes == 0 {
         next.push(format!(
             "stage first: immich-stage --user {} --root ...",
             config.label
