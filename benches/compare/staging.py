@@ -169,7 +169,7 @@ def main():
     print(f"{os.cpu_count()} cores, load {loads[0]:.1f} before and {loads[1]:.1f} after")
     print("| client | assets | staged | s | assets/s | CPU s | peak MB | searches / faces / "
           "originals / twice | at once |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|" + "---|" * 9)
     for name, seen, staged, seconds, cpu, peak, n, workers in rows:
         print(f"| {name} | {seen} | {staged} | {seconds:.1f} | {seen / seconds:.0f} | {cpu:.1f} | "
               f"{peak:.0f} | {n['searches']} / {n['faces']} / {n['originals']} / "

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use faceset_cache::{FileRow, FileTable, Found};
 use faceset_cli::{Context, GlobalArgs, Report};
 use faceset_core::{CosineDistance, FacesetNumber};
 use faceset_pipeline::cluster::load_cache;
-use faceset_pipeline::discover::{self, DiscoverOptions, STEP};
+use faceset_pipeline::discover::{self, DiscoverOptions, DiscoverReport, STEP};
 use serde_json::json;
 use sort_faces::args::{ContextArgs, EngineArgs, GateArgs, distance};
 use sort_faces::export_args::ExportArgs;
@@ -111,8 +112,29 @@ fn main() -> ExitCode {
     )
 }
 
+/// Whether the cache is there and holds photos without faces only, as that of a library
+/// may: no mistake, and nothing to do.
+fn holds_no_face(cache: &Path) -> bool {
+    let Ok((table, _)) = FileTable::load(cache) else {
+        return false;
+    };
+    let has_faces = |row: FileRow<'_>| matches!(row.found, Found::Faces(n) if n > 0);
+    !table.files().any(has_faces)
+}
+
 fn run(cli: &Cli, context: &Context) -> anyhow::Result<Report> {
     let options = cli.options()?;
+    if cli.root.is_empty() && holds_no_face(&cli.cache) {
+        let nothing = DiscoverReport::default();
+        return Ok(Report::done(
+            format!(
+                "{}: no face on any photo; nothing to find",
+                cli.cache.display()
+            ),
+            json!({"command": STEP, "dry_run": cli.dry_run, "resumed": false, "report": nothing,
+                   "export": faceset_export::ExportReport::default()}),
+        ));
+    }
     let jobs = cli.engine.jobs();
     let (cache, plan) = with_ctx(context, jobs, |ctx| {
         let cache = load_cache(&cli.cache, ctx)?;

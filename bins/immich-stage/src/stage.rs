@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use faceset_cli::{Context, Exit, Report};
+use faceset_cli::{Context, Exit, Failure, Report};
 use faceset_staging::{DEFAULT_CEILING, Ended, StageCtx, StageOptions, StageReport, StageSettings};
 use immich_client::{ApiKey, BaseUrl, Client, ClientOptions};
 
@@ -131,7 +131,10 @@ fn client(args: &Args) -> anyhow::Result<Client> {
         .as_deref()
         .filter(|url| !url.is_empty())
         .context("where is the server? Set IMMICH_URL or give --url")?;
-    let base = BaseUrl::parse(url).map_err(fragment)?;
+    let base = BaseUrl::parse(url).map_err(|error| Failure {
+        exit: Exit::Usage,
+        message: format!("{:#}", fragment(error)),
+    })?;
     let timeout = Duration::from_secs(args.timeout);
     let options = ClientOptions {
         timeout,
@@ -229,6 +232,13 @@ pub(crate) fn for_people(error: faceset_staging::StagingError) -> anyhow::Error 
             text = format!("{text}: {line}");
         }
         cause = inner.source();
+    }
+    if error.is_usage() {
+        return Failure {
+            exit: Exit::Usage,
+            message: text,
+        }
+        .into();
     }
     anyhow::anyhow!(text)
 }

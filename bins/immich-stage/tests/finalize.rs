@@ -277,6 +277,33 @@ fn a_failed_step_stops_the_chain_and_names_itself() {
 }
 
 #[test]
+fn what_a_step_may_make_counts_once_it_was_there() {
+    let b = bench();
+    let chain = |script: &str| {
+        let text = format!(
+            "version = 1\nuser = \"anna\"\n[[step]]\nname = \"find\"\n\
+             run = [\"sh\", \"-c\", \"echo find >> ran; {script}\"]\nmay_make = [\"sets\"]\n"
+        );
+        fs::write(b.path("chain.toml"), text).unwrap();
+    };
+    chain("true");
+    for _ in 0..2 {
+        assert_eq!(b.run(&[]).status.code(), Some(0));
+    }
+    assert_eq!(b.ran(), "find ", "nothing was found, and that is done");
+    chain("touch sets");
+    for _ in 0..2 {
+        assert_eq!(b.run(&[]).status.code(), Some(0));
+    }
+    assert_eq!(b.ran(), "find find ");
+    fs::remove_file(b.path("sets")).unwrap();
+    let plan = text(&b.run(&["--dry-run"]));
+    assert!(plan.contains("sets is not there"), "{plan}");
+    b.run(&[]);
+    assert_eq!(b.ran(), "find find find ");
+}
+
+#[test]
 fn pauses_and_missing_programs_have_their_codes() {
     let b = bench();
     b.write_chain("exit 2");

@@ -175,6 +175,19 @@ async fn a_server_that_is_away_ends_in_code_2_and_no_key_in_1() {
     assert_eq!(answer.status.code(), Some(0), "{answer:?}");
     assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
 
+    // A key that the server does not know, and one that may not download.
+    let weak = fake.with_library(|library| {
+        let user = library.assets().next().unwrap().owner;
+        library.add_key(user, "weak", &["asset.read", "face.read", "user.read"])
+    });
+    for (key, words) in [("wrong", "check the API key"), (&weak, "asset.download")] {
+        let answer = output(command(&fake, key, root.path())).await;
+        assert_eq!(answer.status.code(), Some(1), "{answer:?}");
+        let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+        assert!(said.contains(words), "{said}");
+        assert!(!root.path().join("immich").exists(), "nothing is begun");
+    }
+
     fake.stop();
     let answer = output(command(&fake, &key, root.path())).await;
     assert_eq!(answer.status.code(), Some(2), "{answer:?}");
@@ -189,6 +202,25 @@ fn wrong_usage_ends_in_code_64() {
         .output()
         .unwrap();
     assert_eq!(answer.status.code(), Some(64));
+    let stage = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_immich-stage"));
+        command
+            .args(["--no-log", "--root", "nowhere", "--user", "anna"])
+            .args(more)
+            .env("IMMICH_URL", "http://127.0.0.1:9")
+            .env("IMMICH_API_KEY", "key");
+        command.output().unwrap()
+    };
+    for more in [
+        ["--min-face", "-1"],
+        ["--min-face", "NaN"],
+        ["--exclude", "["],
+        ["--url", "ftp://nas"],
+    ] {
+        let answer = stage(&more);
+        assert_eq!(answer.status.code(), Some(64), "{more:?}: {answer:?}");
+    }
+    assert!(!Path::new("nowhere").exists());
     let help = Command::new(env!("CARGO_BIN_EXE_immich-stage"))
         .arg("--help")
         .output()

@@ -39,7 +39,7 @@ pub enum FsError {
         source: serde_json::Error,
     },
     /// Another run works on the same thing.
-    #[error("{path} is in use by another run ({holder}); wait for it or stop it")]
+    #[error("lock {path}: it is in use by another run ({holder}); wait for it or stop it")]
     Locked {
         /// The lock file.
         path: PathBuf,

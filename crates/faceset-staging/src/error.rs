@@ -15,7 +15,7 @@ pub enum StagingError {
         source: globset::Error,
     },
     /// A setting outside of its range.
-    #[error("use {name} {value}: {expected}")]
+    #[error("use {name} {value}: expected {expected}")]
     Setting {
         /// Which.
         name: &'static str,
@@ -51,6 +51,19 @@ pub enum StagingError {
         /// The file that says so.
         users: String,
     },
+    /// The user's library was staged under another label.
+    #[error(
+        "use the label {label:?}: {users} says that this key's user is {known:?}; use --user {known}, \
+         or change the file"
+    )]
+    OtherLabel {
+        /// The label that was given.
+        label: String,
+        /// The user's label.
+        known: String,
+        /// The file that says so.
+        users: String,
+    },
     /// Whose key it is cannot be told, so partners' photos cannot be told apart.
     #[error(
         "tell whose key this is: it lacks user.read; add that permission, or write the user's id \
@@ -82,6 +95,11 @@ pub enum StagingError {
 }
 
 impl StagingError {
+    /// True when what was asked for makes no sense, whatever the server would say.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Pattern { .. } | Self::Setting { .. })
+    }
+
     /// True when the server is away, so that the same command may succeed later.
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Server(error) if error.kind() == immich_client::ErrorKind::Outage)

@@ -261,7 +261,8 @@ impl StageReport {
                 continue;
             }
             let mut line = format!("  {n:>8} {}", bucket.words());
-            if bucket == Bucket::Staged {
+            let is_weighed = bucket == Bucket::WouldFetch && self.bytes > 0;
+            if bucket == Bucket::Staged || is_weighed {
                 let _ = write!(line, " ({})", bytes_words(self.bytes));
             }
             lines.push(line);

@@ -40,6 +40,14 @@ impl Session {
         let file = path.display().to_string();
         let owner = match (client.me().await, known) {
             (Ok(me), None) => {
+                let other = users.iter().find(|(_, id)| **id == me.id.as_str());
+                if let Some((known, _)) = other {
+                    return Err(StagingError::OtherLabel {
+                        label: options.label.clone(),
+                        known: known.clone(),
+                        users: file,
+                    });
+                }
                 users.insert(options.label.clone(), me.id.to_string());
                 if write {
                     write_users(path, &users)?;

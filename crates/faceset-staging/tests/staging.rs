@@ -159,6 +159,13 @@ async fn a_label_means_one_user_for_good() {
         .await
         .unwrap_err();
     assert!(matches!(error, StagingError::OtherUser { .. }), "{error}");
+    // Nor is one user staged under two labels: all photos would be copies of the first's.
+    let again = |s: &mut faceset_staging::StageSettings| "Anna".clone_into(&mut s.label);
+    let error = stage_into(w.dir.path(), &w.client(), again, &none)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("use --user anna"), "{error}");
+    assert!(!w.dir.path().join("immich/Anna").exists());
     // Without user.read the file says who it is, and a new label cannot be told.
     let client = w.client_with(&nameless, support::fast());
     let report = stage_into(w.dir.path(), &client, |_| {}, &none)
@@ -322,6 +329,32 @@ async fn photos_of_a_cache_and_of_other_labels_are_not_kept_twice() {
         1,
         "the copy is known by its checksum"
     );
+}
+
+#[tokio::test]
+async fn photos_that_a_cache_knows_by_their_bytes_are_not_kept() {
+    let w = world(Shape::v2_7_2(), |l, user| {
+        for (nth, bytes) in [b"known", b"other"].into_iter().enumerate() {
+            let path = format!("/data/library/anna/{nth}.jpg");
+            let id = photo(l, user, &path, nth as i64, 200);
+            set_bytes(l, id, bytes);
+        }
+    })
+    .await;
+    let cache = w.dir.path().join("all.npz");
+    support::cache_with(&cache, "/photos/k.jpg", b"known");
+    let staged = w.stage_with(|s| s.canonical.push(cache.clone())).await;
+    let report = staged.unwrap();
+    assert_eq!(report.count(Bucket::DupCanonical), 1);
+    assert_eq!(w.left().names(), ["1.jpg"].into());
+    let aliases = w.left().aliases;
+    let alias = aliases.values().next().unwrap();
+    assert!(alias.ends_with("-> /photos/k.jpg"), "{alias}");
+    // Known by its checksum from now on: not fetched to be compared again.
+    w.fake.clear_log();
+    let again = w.stage_with(|s| s.canonical.push(cache)).await.unwrap();
+    assert_eq!(again.count(Bucket::DupCanonical), 1);
+    assert_eq!(w.fake.n_requests("/original"), 0);
 }
 
 #[tokio::test]

@@ -41,6 +41,8 @@ struct FileStep {
     reads: Vec<String>,
     #[serde(default)]
     makes: Vec<String>,
+    #[serde(default)]
+    may_make: Vec<String>,
     replaces: Option<String>,
 }
 
@@ -74,6 +76,9 @@ pub struct Step {
     pub reads: Vec<PathBuf>,
     /// Files and folders that exist when it is done.
     pub makes: Vec<PathBuf>,
+    /// Files and folders that exist when it is done if there was something to make. What
+    /// was there then and is gone later makes it run again.
+    pub may_make: Vec<PathBuf>,
     /// A file that the program writes under a new name, `{new}` in its command, and that
     /// replaces the old one when the program succeeded.
     pub replaces: Option<PathBuf>,
@@ -184,6 +189,7 @@ impl ChainConfig {
                 command,
                 reads: paths(&step.reads).map_err(within)?,
                 makes: paths(&step.makes).map_err(within)?,
+                may_make: paths(&step.may_make).map_err(within)?,
                 replaces,
             });
         }

@@ -100,7 +100,9 @@ pub fn plan_chain(config: &ChainConfig) -> Result<ChainPlan, StagingError> {
             .find(|(planned, earlier)| {
                 planned.why != Why::Done
                     && step.reads.iter().any(|read| {
-                        earlier.makes.contains(read) || earlier.replaces.as_ref() == Some(read)
+                        earlier.makes.contains(read)
+                            || earlier.may_make.contains(read)
+                            || earlier.replaces.as_ref() == Some(read)
                     })
             });
         let why = match source {
@@ -125,6 +127,14 @@ pub(crate) fn why(step: &Step, done: Option<&Done>) -> Result<Why, StagingError>
         if !made.exists() {
             return Ok(Why::Gone(made.display().to_string()));
         }
+    }
+    let gone = |made: &&String| {
+        step.may_make
+            .iter()
+            .any(|path| path.display().to_string() == **made && !path.exists())
+    };
+    if let Some(made) = done.made.iter().find(gone) {
+        return Ok(Why::Gone(made.clone()));
     }
     for (path, now) in reads(step)? {
         if done.reads.get(&path) != Some(&now) {

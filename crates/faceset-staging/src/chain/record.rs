@@ -25,6 +25,9 @@ pub(crate) struct Done {
     pub(crate) command: Vec<String>,
     /// Digest of each file and folder it reads, as they were before.
     pub(crate) reads: BTreeMap<String, Option<String>>,
+    /// Of what it may make: what was there when it had succeeded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) made: Vec<String>,
     /// What the program printed, when that was JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) report: Option<Value>,

@@ -164,6 +164,11 @@ impl ChainReport {
             "faces",
             format!(" and {noface} photos without one"),
         );
+        row(
+            n.unreadable.filter(|n| *n > 0),
+            "photos that could not be read",
+            String::new(),
+        );
         let share = n.matched.zip(n.faces.filter(|faces| *faces > 0));
         let share = share.map_or_else(String::new, |(matched, faces)| {
             format!(" ({:.0} %)", matched as f64 / faces as f64 * 100.0)
@@ -299,7 +304,7 @@ fn next_steps(config: &ChainConfig, outcome: &ChainOutcome, numbers: &Numbers) -
         }
         ChainEnd::Done => {}
     }
-    if numbers.seen == 0 {
+    if numbers.seen == 0 && numbers.staged_bytes == 0 {
         next.push(format!(
             "stage first: immich-stage --user {} --root ...",
             config.label

@@ -119,6 +119,7 @@ pub fn run_chain(
                 let done = Done {
                     command: configured(step),
                     reads: before,
+                    made: shown_paths(step.may_make.iter().filter(|path| path.exists())),
                     report,
                     seconds,
                 };
@@ -192,7 +193,7 @@ fn run_step(
             return failed(format!(
                 "{}; it said: {}",
                 said.status,
-                said.last.join(" / ")
+                from_error(&said.last).join(" / ")
             ));
         }
     }
@@ -211,6 +212,16 @@ fn run_step(
         ));
     }
     Ok((StepEnd::Ran { seconds: 0.0 }, said.report))
+}
+
+fn shown_paths<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Vec<String> {
+    paths.map(|path| path.display().to_string()).collect()
+}
+
+/// The lines from the one on that names an error; all of them when none does.
+fn from_error(last: &[String]) -> &[String] {
+    let at = last.iter().position(|line| line.starts_with("error: "));
+    &last[at.unwrap_or(0)..]
 }
 
 /// A bare name beside the other programs, when it is there; else the name as it is.
@@ -315,6 +326,13 @@ fn follow(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_last_words_the_error_counts() {
+        let words = ["provider: cpu", "error: no room", "on the disk"].map(str::to_owned);
+        assert_eq!(from_error(&words), &words[1..]);
+        assert_eq!(from_error(&words[..1]), &words[..1]);
+    }
 
     #[test]
     fn a_bare_name_is_looked_for_beside_the_other_programs_first() {

@@ -122,6 +122,37 @@ pub(crate) fn ctx(cancel: &CancelToken) -> StageCtx<'_> {
     }
 }
 
+/// Writes a cache that knows one photo without a face, of these bytes.
+pub(crate) fn cache_with(path: &Path, photo: &str, bytes: &[u8]) {
+    use faceset_cache::{CacheMeta, CacheWriter, PackIdentity};
+    let meta = CacheMeta {
+        pack: PackIdentity {
+            name: "none".to_owned(),
+            digest: "00".to_owned(),
+            ..PackIdentity::unknown(4)
+        },
+        det_size: [640, 640],
+        det_thresh: 0.5,
+        src_roots: BTreeSet::new(),
+        provider: String::new(),
+        extra: BTreeMap::new(),
+    };
+    let mut writer = CacheWriter::open(path, &meta, "test").unwrap();
+    writer
+        .put(faceset_core::FileEntry {
+            path: photo.into(),
+            sha256: faceset_core::hash_bytes(bytes),
+            size: bytes.len() as u64,
+            mtime_ns: 0,
+            dims: [0, 0],
+            taken: String::new(),
+            source: "original".to_owned(),
+            status: faceset_core::FileStatus::Faces(Vec::new()),
+        })
+        .unwrap();
+    writer.finish().unwrap();
+}
+
 /// What a run leaves, in a form that does not depend on the order of downloads.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Left {
