@@ -41,6 +41,10 @@ pub(crate) struct Args {
     /// Fetch the server's JPEG of HEIC photos instead of the originals
     #[arg(long)]
     render_heic: bool,
+    /// Fetch the server's picture of staged photos that this cache could not read; may be
+    /// repeated
+    #[arg(long, value_name = "CACHE")]
+    render_unread: Vec<PathBuf>,
     /// Ask again for the faces of photos without big faces (only servers from 3.0 need it)
     #[arg(long)]
     recheck_faces: bool,
@@ -73,6 +77,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
         render_heic: args.render_heic,
         recheck_faces: args.recheck_faces,
         canonical: args.cache.clone(),
+        render_unread: args.render_unread.clone(),
         ..StageSettings::new(root, &args.user)
     };
     let options = StageOptions::try_from(settings).map_err(for_people)?;

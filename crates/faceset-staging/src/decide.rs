@@ -82,6 +82,7 @@ impl Run<'_> {
         };
         let faces_are_free = asset.unassigned_faces.is_some();
         let bucket = match known.status {
+            StageStatus::Staged if self.index.is_unread(id) => return Ok(false),
             StageStatus::Staged if self.is_in_place(id) => Bucket::StagedBefore,
             StageStatus::Staged => {
                 self.report.refetched += 1;
@@ -197,7 +198,11 @@ impl Run<'_> {
             self.plan_download(asset);
             return;
         }
-        let source = Source::choose(asset, self.options.render_heic);
+        let source = if self.index.is_unread(asset.id.as_str()) {
+            Source::RenderedOnly
+        } else {
+            Source::choose(asset, self.options.render_heic)
+        };
         let render = (source == Source::Render).then_some("jpg");
         let wish = wished_name(asset, &self.options.library_roots, render);
         let staged = self.index.staged(asset.id.as_str());

@@ -80,7 +80,7 @@ pub(crate) async fn fetch(
     }
     let (landed, rendered) = match job.source {
         Source::Original => original_or_render(client, job).await?,
-        Source::Render => render(client, job).await?,
+        Source::Render | Source::RenderedOnly => render(client, job).await?,
     };
     let Landed {
         file,
@@ -137,8 +137,8 @@ async fn render(client: &Client, job: &Job) -> Result<(Landed, Option<Derivative
             Ok(landed) if landed.downloaded.served.contains("size=preview") => {
                 return Ok((landed, Some(Derivative::Preview)));
             }
-            Ok(landed) if landed.downloaded.served.ends_with("/original") => {
-                if is_decodable(&landed.start) {
+            Ok(landed) if is_original(&landed.downloaded.served) => {
+                if is_decodable(&landed.start) && job.source != Source::RenderedOnly {
                     return Ok((landed, None));
                 }
             }
@@ -153,6 +153,12 @@ async fn render(client: &Client, job: &Job) -> Result<(Landed, Option<Derivative
             message: "only the original in a format that is not decoded".to_owned(),
         }
     })))
+}
+
+/// Whether a download was of the original in the end, by the path that answered.
+fn is_original(served: &str) -> bool {
+    let path = served.split('?').next().unwrap_or_default();
+    path.ends_with("/original")
 }
 
 struct Landed {
@@ -255,4 +261,18 @@ fn hash_file(path: &Path, expected: Option<[u8; 20]>) -> Option<Fetched> {
         same: None,
         adopted: true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_original_is_told_by_its_path_alone() {
+        assert!(is_original("/api/assets/1/original"));
+        assert!(is_original("/api/assets/1/original?"));
+        assert!(is_original("/api/assets/1/original?edited=true"));
+        assert!(!is_original("/api/assets/1/thumbnail?size=fullsize"));
+        assert!(!is_original("/api/assets/original/thumbnail?size=preview"));
+    }
 }

@@ -4,13 +4,15 @@
 //! Filled from the queue folder (and those of other labels, and caches) at the start,
 //! kept up to date while the run goes on. About 100 bytes an asset, 200 a staged file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use faceset_cache::{FileTable, Found};
 use faceset_core::ContentHash;
 use faceset_queue::{
-    AliasRow, NameBook, PortablePath, QueueItem, Sha1Hash, StageStatus, StateRow, read_rows,
+    AliasRow, NameBook, PortablePath, QueueItem, RootPaths, Sha1Hash, StageStatus, StateRow,
+    read_rows,
 };
 
 use crate::StagingError;
@@ -72,6 +74,8 @@ impl Known {
 pub(crate) struct Staged {
     pub(crate) rel: PortablePath,
     pub(crate) size: u64,
+    /// The server rendered it.
+    rendered: bool,
 }
 
 /// Whose bytes of one SHA-1 are kept.
@@ -135,6 +139,9 @@ impl Contents {
 pub(crate) struct Index<W> {
     known: HashMap<AssetKey, Known>,
     staged: HashMap<AssetKey, Staged>,
+    /// Logical paths of staged photos that a worker could not read.
+    unread: HashSet<Box<str>>,
+    photos: RootPaths,
     pub(crate) claims: HashMap<[u8; 20], Claim<W>>,
     pub(crate) contents: Arc<Contents>,
     pub(crate) names: NameBook,
@@ -150,10 +157,13 @@ impl<W> Index<W> {
     pub(crate) fn load(
         places: &Places,
         caches: &[std::path::PathBuf],
+        unread_in: &[std::path::PathBuf],
     ) -> Result<Self, StagingError> {
         let mut index = Self {
             known: HashMap::new(),
             staged: HashMap::new(),
+            unread: HashSet::new(),
+            photos: places.root_paths.clone(),
             claims: HashMap::new(),
             contents: Arc::default(),
             names: NameBook::new(),
@@ -166,6 +176,9 @@ impl<W> Index<W> {
         for cache in caches {
             index.read_cache(cache)?;
         }
+        for cache in unread_in {
+            index.read_unread(cache)?;
+        }
         Ok(index)
     }
 
@@ -177,6 +190,15 @@ impl<W> Index<W> {
     /// The staged file of an asset.
     pub(crate) fn staged(&self, id: &str) -> Option<&Staged> {
         self.staged.get(&asset_key(id))
+    }
+
+    /// True when the asset's original is staged and a worker could not read it.
+    pub(crate) fn is_unread(&self, id: &str) -> bool {
+        let staged = self.staged(id).filter(|staged| !staged.rendered);
+        staged.is_some_and(|staged| {
+            let path = self.photos.logical(&staged.rel);
+            self.unread.contains(path.as_str())
+        })
     }
 
     /// Remembers a decision.
@@ -200,6 +222,7 @@ impl<W> Index<W> {
         let staged = Staged {
             rel: item.rel.clone(),
             size: item.size,
+            rendered: item.rendered.is_some(),
         };
         self.staged.insert(asset_key(&item.asset_id), staged);
     }
@@ -313,7 +336,7 @@ impl<W> Index<W> {
     }
 
     fn read_cache(&mut self, path: &Path) -> Result<(), StagingError> {
-        let (table, report) = faceset_cache::FileTable::load(path)?;
+        let (table, report) = FileTable::load(path)?;
         self.notes.extend(report.notes(path));
         for file in table.files() {
             let here = Here {
@@ -323,6 +346,17 @@ impl<W> Index<W> {
             // Our own queue may have gone into that cache already: its photos are ours.
             self.know_bytes(None, Some(*file.sha256), here);
         }
+        Ok(())
+    }
+
+    fn read_unread(&mut self, path: &Path) -> Result<(), StagingError> {
+        let (table, report) = FileTable::load(path)?;
+        self.notes.extend(report.notes(path));
+        let failed = table
+            .under(self.photos.posix())
+            .filter(|row| matches!(row.found, Found::Failed(_)));
+        self.unread
+            .extend(failed.map(|row| row.path.as_str().into()));
         Ok(())
     }
 

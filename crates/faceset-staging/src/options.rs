@@ -35,6 +35,9 @@ pub struct StageSettings {
     pub recheck_faces: bool,
     /// Caches whose photos are not fetched again.
     pub canonical: Vec<PathBuf>,
+    /// Caches made from this queue: the staged photos that they could not read are fetched
+    /// again as the server renders them.
+    pub render_unread: Vec<PathBuf>,
 }
 
 impl StageSettings {
@@ -52,6 +55,7 @@ impl StageSettings {
             render_heic: false,
             recheck_faces: false,
             canonical: Vec::new(),
+            render_unread: Vec::new(),
         }
     }
 }
@@ -67,6 +71,7 @@ pub struct StageOptions {
     pub(crate) render_heic: bool,
     pub(crate) recheck_faces: bool,
     pub(crate) canonical: Vec<PathBuf>,
+    pub(crate) render_unread: Vec<PathBuf>,
     pub(crate) places: Places,
 }
 
@@ -164,6 +169,7 @@ impl TryFrom<StageSettings> for StageOptions {
             render_heic: given.render_heic,
             recheck_faces: given.recheck_faces,
             canonical: given.canonical,
+            render_unread: given.render_unread,
         })
     }
 }

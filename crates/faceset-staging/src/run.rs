@@ -73,7 +73,7 @@ pub async fn stage(
     let places = &options.places;
     let _lock = places.queue.lock_staging(ctx.holder)?;
     let session = Session::begin(client, options, true).await?;
-    let index = Index::load(places, &options.canonical)?;
+    let index = Index::load(places, &options.canonical, &options.render_unread)?;
     let head = QueueHead {
         host: ctx.host.to_owned(),
         ..QueueHead::new(
@@ -103,7 +103,7 @@ pub async fn plan(
     ctx: &StageCtx<'_>,
 ) -> Result<StageReport, StagingError> {
     let session = Session::begin(client, options, false).await?;
-    let index = Index::load(&options.places, &options.canonical)?;
+    let index = Index::load(&options.places, &options.canonical, &options.render_unread)?;
     let run = Run::new(client, options, ctx, index, None);
     let mut report = run.go(&session).await?;
     report.queued = n_queued(options)?;

@@ -39,6 +39,8 @@ pub enum Source {
     /// A picture that the server rendered from it: full size where it has one, else
     /// the preview.
     Render,
+    /// The same, but never the original again: a worker could not read that.
+    RenderedOnly,
 }
 
 impl Source {

@@ -208,6 +208,13 @@ async fn what_this_build_cannot_decode_comes_as_the_server_renders_it() {
             avif,
             b"\x00\x00\x00\x1Cftypavif\x00\x00\x00\x00avifmif1miaf",
         );
+        // The name lied to the server, too: its full size is the original again.
+        let liar = photo(l, user, "/data/library/anna/worse.jpg", 4, 200);
+        set_bytes(
+            l,
+            liar,
+            b"\x00\x00\x00\x1Cftypavif\x00\x00\x00\x00avifmif1more",
+        );
         l.update_asset(avif, |a| a.mime = "image/avif".to_owned());
         let heic = photo(l, user, "/data/library/anna/IMG_2.HEIC", 2, 200);
         l.update_asset(heic, |a| a.mime = "image/heic".to_owned());
@@ -219,8 +226,8 @@ async fn what_this_build_cannot_decode_comes_as_the_server_renders_it() {
     })
     .await;
     let report = w.stage().await;
-    assert_eq!(report.count(Bucket::Staged), 3);
-    assert_eq!(report.rendered, 2);
+    assert_eq!(report.count(Bucket::Staged), 4);
+    assert_eq!(report.rendered, 3);
     assert_eq!(report.count(Bucket::NotReady), 1);
     let queue = QueueDir::new(w.dir.path().join("work/immich/anna"))
         .load()
@@ -232,6 +239,8 @@ async fn what_this_build_cannot_decode_comes_as_the_server_renders_it() {
     assert_eq!(rendered("IMG_1.NEF.jpg"), Some(Derivative::Preview));
     assert_eq!(rendered("IMG_2.HEIC"), None);
     assert_eq!(rendered("liar.jpg.jpg"), Some(Derivative::Preview));
+    // Fetched before it turned out: it keeps its name.
+    assert_eq!(rendered("worse.jpg"), Some(Derivative::Preview));
     // The one that was not ready is tried again, the others are done.
     w.fake.with_library(|l| {
         let soon = l
@@ -247,7 +256,7 @@ async fn what_this_build_cannot_decode_comes_as_the_server_renders_it() {
             second.count(Bucket::Staged),
             second.count(Bucket::StagedBefore)
         ),
-        (1, 3)
+        (1, 4)
     );
 }
 
@@ -355,6 +364,60 @@ async fn photos_that_a_cache_knows_by_their_bytes_are_not_kept() {
     let again = w.stage_with(|s| s.canonical.push(cache)).await.unwrap();
     assert_eq!(again.count(Bucket::DupCanonical), 1);
     assert_eq!(w.fake.n_requests("/original"), 0);
+}
+
+#[tokio::test]
+async fn what_a_worker_could_not_read_comes_as_the_server_renders_it() {
+    let w = world(Shape::v2_7_2(), |l, user| {
+        // Of web formats the server's full size is the original itself.
+        for (nth, name) in ["odd.jpg", "fine.jpg"].into_iter().enumerate() {
+            photo(
+                l,
+                user,
+                &format!("/data/library/anna/{name}"),
+                nth as i64,
+                200,
+            );
+        }
+    })
+    .await;
+    w.stage().await;
+    let odd = w.dir.path().join("immich/anna/odd.jpg");
+    let original = std::fs::read(&odd).unwrap();
+    let cache = w.dir.path().join("faces.npz");
+    let failed = faceset_core::FileStatus::Failed("no such variant".to_owned());
+    support::cache_that_found(&cache, odd.to_str().unwrap(), &original, failed);
+    let unread = |s: &mut faceset_staging::StageSettings| s.render_unread.push(cache.clone());
+    let report = w.stage_with(unread).await.unwrap();
+    assert_eq!(
+        (
+            report.count(Bucket::Staged),
+            report.count(Bucket::StagedBefore),
+            report.rendered
+        ),
+        (1, 1, 1)
+    );
+    // In the same place, and the queue says so last.
+    assert_eq!(std::fs::read_dir(odd.parent().unwrap()).unwrap().count(), 2);
+    let queue = QueueDir::new(w.dir.path().join("work/immich/anna"))
+        .load()
+        .unwrap();
+    assert_eq!(queue.items.len(), 2);
+    let item = queue
+        .items
+        .iter()
+        .find(|i| i.rel.as_str() == "odd.jpg")
+        .unwrap();
+    let bytes = std::fs::read(&odd).unwrap();
+    assert_ne!(bytes, original);
+    assert_eq!(item.sha256, faceset_core::hash_bytes(&bytes));
+    assert_eq!(item.rendered, Some(Derivative::Preview));
+    // Once: the cache still says what it said, and the next run knows better.
+    w.fake.clear_log();
+    for again in [w.stage_with(unread).await.unwrap(), w.stage().await] {
+        assert_eq!(again.count(Bucket::StagedBefore), 2);
+    }
+    assert_eq!(w.fake.n_requests("/assets/"), 0);
 }
 
 #[tokio::test]

@@ -221,7 +221,8 @@ impl Client {
         }
         let url = response.url();
         Ok(MediaStream {
-            served: match url.query() {
+            // The server redirects to `original?`, with a query of nothing.
+            served: match url.query().filter(|query| !query.is_empty()) {
                 Some(query) => format!("{}?{query}", url.path()),
                 None => url.path().to_owned(),
             },

@@ -131,7 +131,9 @@ async fn pictures_come_in_every_size_or_not_yet() {
         "image/webp"
     );
     // Redirected to the original for JPEG, to the preview for HEIC.
-    assert_eq!(get(ThumbnailSize::Fullsize).await.unwrap().0, photo.bytes());
+    let (bytes, told) = get(ThumbnailSize::Fullsize).await.unwrap();
+    assert_eq!(bytes, photo.bytes());
+    assert!(told.served.ends_with("/original"), "{}", told.served);
     let set = |change: fn(&mut Asset)| w.fake.with_library(|l| l.update_asset(w.photos[0], change));
     set(|a| a.mime = "image/heic".to_owned());
     assert_eq!(

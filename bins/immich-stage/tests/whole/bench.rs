@@ -104,13 +104,18 @@ impl Bench {
             "image/x-nikon-nef",
             vec![1; 99],
         );
-        let mut preview = std::io::Cursor::new(Vec::new());
-        pixels
-            .write_to(&mut preview, image::ImageFormat::Jpeg)
-            .unwrap();
-        library.update_asset(raw, |asset| {
-            asset.preview = Some(Content::Bytes(preview.into_inner().into()));
-        });
+        let jpeg = |pixels: &image::RgbImage| -> Content {
+            let mut bytes = std::io::Cursor::new(Vec::new());
+            pixels
+                .write_to(&mut bytes, image::ImageFormat::Jpeg)
+                .unwrap();
+            Content::Bytes(bytes.into_inner().into())
+        };
+        let mirrored = image::imageops::flip_horizontal(&pixels);
+        for (id, pixels) in [(raw, &pixels), (notes, &mirrored)] {
+            let preview = Some(jpeg(pixels));
+            library.update_asset(id, |asset| asset.preview = preview);
+        }
         for id in [heic, raw] {
             library.add_face(id, None, [0, 0, 300, 300], (1500, 1000));
         }

@@ -180,6 +180,14 @@ async fn from_a_server_to_sets_of_people_through_kills_and_a_second_library() {
         .0;
     assert_eq!(all.n_files(), cache.n_files() + bobs.n_files());
 
+    // What the worker could not read comes as the server's picture, in its place.
+    let mut mend = bench.stage("anna");
+    mend.arg("--render-unread")
+        .arg(bench.path("work/immich/anna/faces.npz"));
+    let mended = json(&mend.output().unwrap());
+    assert_eq!(mended["rendered"], 1, "{mended}");
+    assert_eq!(mended["queued"], calm["report"]["numbers"]["staged"]);
+
     // New photos on the server: the chain goes on from there.
     let before = accepted(&bench, "anna");
     bench.add_photos("anna");
@@ -193,6 +201,7 @@ async fn from_a_server_to_sets_of_people_through_kills_and_a_second_library() {
     let chain = json(&bench.finalize("anna").output().unwrap());
     let numbers = &chain["report"]["numbers"];
     assert!(numbers["matched"].as_u64() > Some(0), "{numbers}");
+    assert_eq!(numbers["unreadable"], 0, "notes.jpg has a picture now");
 }
 
 /// The files below the swap-ready folder.

@@ -316,6 +316,13 @@ fn next_steps(config: &ChainConfig, outcome: &ChainOutcome, numbers: &Numbers) -
             numbers.failed
         ));
     }
+    if let (Some(n @ 1..), Some(cache)) = (numbers.unreadable, &config.cache) {
+        next.push(format!(
+            "have the server's picture of the {n} photos that could not be read: immich-stage ... \
+             --render-unread {}",
+            cache.display()
+        ));
+    }
     if outcome.end == ChainEnd::Done && numbers.matched.is_some_and(|n| n > 0) {
         next.push("put the matched faces into their people's sets: sort-faces extend".to_owned());
     }

@@ -124,6 +124,17 @@ pub(crate) fn ctx(cancel: &CancelToken) -> StageCtx<'_> {
 
 /// Writes a cache that knows one photo without a face, of these bytes.
 pub(crate) fn cache_with(path: &Path, photo: &str, bytes: &[u8]) {
+    let found = faceset_core::FileStatus::Faces(Vec::new());
+    cache_that_found(path, photo, bytes, found);
+}
+
+/// Writes a cache that knows one photo of these bytes, with what was found on it.
+pub(crate) fn cache_that_found(
+    path: &Path,
+    photo: &str,
+    bytes: &[u8],
+    found: faceset_core::FileStatus,
+) {
     use faceset_cache::{CacheMeta, CacheWriter, PackIdentity};
     let meta = CacheMeta {
         pack: PackIdentity {
@@ -147,7 +158,7 @@ pub(crate) fn cache_with(path: &Path, photo: &str, bytes: &[u8]) {
             dims: [0, 0],
             taken: String::new(),
             source: "original".to_owned(),
-            status: faceset_core::FileStatus::Faces(Vec::new()),
+            status: found,
         })
         .unwrap();
     writer.finish().unwrap();
