@@ -236,7 +236,7 @@ class Review {
     this.progress.value = photo.position;
     const { wrong, correct } = this.pair;
     const hint = [this.picking ? PICKING[this.picking]
-      : this.countdown.runs ? "The rule is about to decide; any key stops it."
+      : this.countdown.runs ? "The rule is about to decide."
       : open === 0 ? "Every face on this photo is decided."
         : open === 1 && photo.faces.filter((face) => face.number !== null).length === 1
           ? `Is this ${nameOf(correct)} rather than ${nameOf(wrong)}?`
