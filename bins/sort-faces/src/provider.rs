@@ -1,7 +1,9 @@
 //! Which provider a run uses, and saying so.
 
 use faceset_cli::{Context, Exit, Failure};
-use faceset_infer::{Choice, InferError, Provider, Runtime, SelfTest, Wanted, choose};
+use faceset_infer::{
+    Choice, InferError, Provider, Runtime, SelfTest, Wanted, choose, find_library,
+};
 use faceset_pipeline::Engine;
 use serde_json::{Value, json};
 
@@ -46,6 +48,7 @@ pub fn engine(
         let engine = session::compiled_in(engine_args, context)?;
         return Ok((engine, untested(Provider::Rten)));
     }
+    let engine_args = &with_library_for(args.provider, engine_args, context);
     let engine = session::engine(engine_args, context)?;
     let choice = decide(args.provider, engine.runtime(), |provider| {
         probe::in_child(provider, args.device, &engine, engine_args)
@@ -56,6 +59,23 @@ pub fn engine(
         .with_provider(choice.provider, args.device)
         .map_err(for_people)?;
     Ok((engine, choice))
+}
+
+/// Who names OpenVINO and no library means the one that `cargo xtask openvino`
+/// brought, if it did. `auto` does not: which of the two is faster on a
+/// processor may change from run to run, and caches with it.
+fn with_library_for(wanted: Wanted, args: &EngineArgs, context: &Context) -> EngineArgs {
+    let mut args = args.clone();
+    if wanted == Wanted::Named(Provider::OpenVino) && args.ort_lib.is_none() {
+        let folders: Vec<_> = context
+            .home
+            .roots
+            .iter()
+            .map(|r| r.join("openvino"))
+            .collect();
+        args.ort_lib = find_library(&folders);
+    }
+    args
 }
 
 /// The provider that a run with this runtime uses; `probe` gives a self-test, or

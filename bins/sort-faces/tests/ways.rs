@@ -128,6 +128,34 @@ fn without_a_library_the_compiled_in_kernels_serve_and_it_is_said() {
 }
 
 #[test]
+fn openvino_by_name_uses_the_library_that_xtask_brought() {
+    let dir = tempfile::tempdir().unwrap();
+    let photo = home().join("samples").join("sources").join("obama.jpg");
+    let cache = dir.path().join("faces.npz");
+    let embed = [
+        "embed",
+        text(&photo),
+        text(&cache),
+        "--provider",
+        "openvino",
+    ];
+    if !home().join("openvino").is_dir() {
+        let said = failure(&embed, 3);
+        assert!(said.contains("built without it"), "{said}");
+        return;
+    }
+    let there = report(&embed);
+    assert_eq!(there["device"]["provider"], "openvino");
+    assert!(
+        there["device"]["self_test"]["worst_cosine"]
+            .as_f64()
+            .unwrap()
+            >= 0.999
+    );
+    assert_eq!(there["faces"], 1);
+}
+
+#[test]
 fn a_provider_or_variant_that_cannot_be_had_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let photo = home().join("samples").join("sources").join("obama.jpg");

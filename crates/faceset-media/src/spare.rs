@@ -28,7 +28,10 @@ pub fn recycle(picture: RgbImage) {
 pub(crate) fn buffer(n_bytes: usize) -> Vec<u8> {
     let mut spare = SPARE.take();
     if spare.capacity() < n_bytes {
-        return vec![0; n_bytes];
+        // Room for larger ones to come. What is not written to costs nothing:
+        // the system gives memory for it when it is.
+        let room = n_bytes.next_power_of_two().min(MAX_SPARE_BYTES);
+        spare = vec![0; room.max(n_bytes)];
     }
     spare.resize(n_bytes, 0);
     spare
@@ -55,6 +58,16 @@ mod tests {
         assert_eq!((again.as_ptr(), again.len()), (place, 600));
         // It was taken: the next one is fresh.
         assert_eq!(buffer(600), vec![0; 600]);
+    }
+
+    #[test]
+    fn a_fresh_buffer_has_room_for_larger_pictures() {
+        free();
+        let first = buffer(300);
+        let place = first.as_ptr();
+        recycle(RgbImage::from_raw(10, 10, first).unwrap());
+        let larger = buffer(510);
+        assert_eq!((larger.as_ptr(), larger.len()), (place, 510));
     }
 
     #[test]
