@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
 use crate::home::Home;
-use crate::{python, setup};
+use crate::{python, setup, windows};
 
 /// Builds `sort-faces` and sorts `src` into `out`.
 pub(crate) fn sort(
@@ -44,18 +45,6 @@ pub(crate) fn sort(
 /// Tells the tests of face-fix's page that there is no browser and none can be had.
 /// Only this program sets it; without it they fail, so that nobody misses them.
 pub(crate) const NO_BROWSER: &str = "FACE_SETS_NO_BROWSER";
-
-/// Builds programs as tests do, for this system.
-pub(crate) fn build(home: &Home, packages: &[&str]) -> anyhow::Result<()> {
-    let mut command = cargo(home);
-    command.arg("build");
-    for package in packages {
-        command.args(["--package", package]);
-    }
-    let status = command.status().context("cannot run cargo")?;
-    ensure!(status.success(), "building {} failed", packages.join(", "));
-    Ok(())
-}
 
 /// Runs every test, or those of the packages that `extra` names. A failed test
 /// does not keep the others from running. `no_browser` says why there is none; the
@@ -115,17 +104,20 @@ const CHECKS: [Check; 3] = [
     },
 ];
 
-/// Runs every check to its end, the tests last; fails when any failed.
+/// Runs every check to its end, then set-up, the tests and the tests on Windows;
+/// fails when any failed. What took how long is said.
 pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
     let mut failed = Vec::new();
     for check in &CHECKS {
         println!("== {}: cargo {}", check.title, check.arguments.join(" "));
-        let status = cargo(home)
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .args(check.arguments)
-            .status()
-            .context("cannot run cargo")?;
-        if !status.success() {
+        let passed = timed(|| {
+            cargo(home)
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .args(check.arguments)
+                .status()
+                .context("cannot run cargo")
+        })?;
+        if !passed.success() {
             failed.push(check.title);
         }
     }
@@ -133,23 +125,36 @@ pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
         println!("== failed so far: {}", failed.join(", "));
     }
     println!("== set-up");
-    if let Err(error) = setup::bring_everything(home) {
+    if let Err(error) = timed(|| setup::bring_everything(home)) {
         // Tests that need nothing from set-up still tell something.
         eprintln!("error: {error:#}");
         failed.push("set-up");
     }
     println!("== tests");
     // Without a browser the tests of the page fail here, and say what to install.
-    let tests = test(home, &[], None)?;
+    if timed(|| test(home, &[], None))? != ExitCode::SUCCESS {
+        failed.push("tests");
+    }
+    if let windows::Verdict::Failed(_) = timed(|| windows::stage(home, &[])) {
+        failed.push("windows");
+    }
     if failed.is_empty() {
-        return Ok(tests);
+        return Ok(ExitCode::SUCCESS);
     }
     eprintln!("error: failed: {}", failed.join(", "));
     Ok(ExitCode::FAILURE)
 }
 
+/// Does something and says how long it took.
+fn timed<T>(what: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let result = what();
+    println!("  took {} s", begun.elapsed().as_secs());
+    result
+}
+
 /// The cargo that runs this program, in the repository.
-fn cargo(home: &Home) -> Command {
+pub(crate) fn cargo(home: &Home) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command

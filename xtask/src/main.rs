@@ -13,6 +13,7 @@
 mod apt;
 mod archive;
 mod browser;
+mod built;
 mod cargo;
 mod clients;
 mod digest;
