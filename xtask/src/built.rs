@@ -59,7 +59,12 @@ fn programs_in(messages: &str) -> anyhow::Result<Vec<Program>> {
         }
         let message: Message = serde_json::from_value(value).context("one of cargo's messages")?;
         // A build script is a program too, and nobody's to run.
-        if message.target.kind.iter().any(|kind| kind == "custom-build") {
+        if message
+            .target
+            .kind
+            .iter()
+            .any(|kind| kind == "custom-build")
+        {
             continue;
         }
         if let Some(path) = message.executable {

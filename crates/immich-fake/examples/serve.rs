@@ -32,7 +32,9 @@ fn option(name: &str, default: usize) -> usize {
 
 /// The files of a folder in the order of their names.
 fn photos(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path());
     let files: BTreeSet<PathBuf> = entries.filter(|path| path.is_file()).collect();
     let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
     let read = |path: PathBuf| (name(&path), std::fs::read(&path).unwrap());

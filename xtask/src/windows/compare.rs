@@ -13,7 +13,7 @@ use faceset_queue::{PortablePath, QueueDir, QueueHead, QueueItem, RootId, RootPa
 
 use super::pair::{Pair, Side, ends};
 use super::wine::windows_path;
-use super::{Stage, directml, exchange};
+use super::{Stage, directml, exchange, interrupt};
 use crate::built::Program;
 use crate::digest;
 
@@ -22,7 +22,15 @@ use crate::digest;
 const WORK: [(&str, &[&str]); 4] = [
     (
         "embed-worker",
-        &["run", "QUEUE", "faces.npz", "--provider", "cpu", "--jobs", "2"],
+        &[
+            "run",
+            "QUEUE",
+            "faces.npz",
+            "--provider",
+            "cpu",
+            "--jobs",
+            "2",
+        ],
     ),
     ("sort-faces", &["cluster", "faces.npz", "raw_full"]),
     ("sort-faces", &["refine", "faces.npz", "facesets_full"]),
@@ -64,6 +72,8 @@ pub(super) fn outputs(stage: &Stage<'_>, programs: &[Program]) -> anyhow::Result
     add(pages(&pair, &sorted, &folder)?);
     let staged = some(&library, &folder.join("few"), STAGED_STEP)?;
     add(exchange::both_ways(&pair, &staged, &folder)?.to_owned());
+    let calm = folder.join(Side::Linux.name()).join("faces.npz");
+    add(interrupt::stops_and_resumes(&pair, &queue, &calm, &folder)?.to_owned());
     add(directml::speaks(&pair, &queue, &folder)?.to_owned());
     Ok(found.join("; "))
 }
@@ -108,7 +118,9 @@ fn pages(pair: &Pair<'_>, photos: &Path, folder: &Path) -> anyhow::Result<String
         let below = name.strip_prefix("sorted/");
         below.is_some_and(|name| name == "index.html" || name.starts_with("report/"))
     })?;
-    Ok(format!("the pages of a sorted folder: {n_files} files, all equal"))
+    Ok(format!(
+        "the pages of a sorted folder: {n_files} files, all equal"
+    ))
 }
 
 /// Compares the files of both systems that `counts` names; their number, which is

@@ -20,11 +20,7 @@ const NAMED_BY_DOCTOR: [&str; 4] = [
 ];
 
 /// Runs the worker and its doctor on Windows.
-pub(super) fn speaks(
-    pair: &Pair<'_>,
-    queue: &Path,
-    folder: &Path,
-) -> anyhow::Result<&'static str> {
+pub(super) fn speaks(pair: &Pair<'_>, queue: &Path, folder: &Path) -> anyhow::Result<&'static str> {
     let run = |provider: &str, code| {
         let mut command = pair.command(Side::Windows, "embed-worker")?;
         command

@@ -7,6 +7,7 @@
 mod compare;
 mod directml;
 mod exchange;
+mod interrupt;
 mod pair;
 mod tests;
 mod toolchain;
@@ -223,7 +224,9 @@ mod own_tests {
 
     #[test]
     fn arguments_are_split_between_cargo_and_the_tests() {
-        let all: Vec<String> = ["-p", "a", "--", "name", "--", "x"].map(str::to_owned).into();
+        let all: Vec<String> = ["-p", "a", "--", "name", "--", "x"]
+            .map(str::to_owned)
+            .into();
         let (cargo, tests) = split(&all);
         assert_eq!(cargo, ["-p", "a"]);
         assert_eq!(tests, ["name", "--", "x"]);

@@ -72,23 +72,31 @@ impl<'a> Pair<'a> {
 
     /// One of the programs that ship, without a log, to be given arguments.
     pub(super) fn command(&self, side: Side, name: &str) -> anyhow::Result<Command> {
-        let mut command = match side {
-            Side::Linux => {
-                let mut command = Command::new(&shipped(&self.linux, name)?.path);
-                command.env("FACE_SETS_HOME", &self.stage.home.root);
-                command
-            }
-            Side::Windows => {
-                let mut command = self.stage.wine.command(&shipped(self.windows, name)?.path);
-                command.env("FACE_SETS_HOME", self.stage.windows_home_for_programs());
-                command
-            }
+        Ok(match side {
+            Side::Linux => self.ready(Side::Linux, Command::new(&shipped(&self.linux, name)?.path)),
+            Side::Windows => self.ready(
+                Side::Windows,
+                self.stage.wine.command(&shipped(self.windows, name)?.path),
+            ),
+        })
+    }
+
+    /// A Windows program as a process that signals reach.
+    pub(super) fn bare(&self, name: &str) -> anyhow::Result<Command> {
+        let program = &shipped(self.windows, name)?.path;
+        Ok(self.ready(Side::Windows, self.stage.wine.bare(program)))
+    }
+
+    fn ready(&self, side: Side, mut command: Command) -> Command {
+        match side {
+            Side::Linux => command.env("FACE_SETS_HOME", &self.stage.home.root),
+            Side::Windows => command.env("FACE_SETS_HOME", self.stage.windows_home_for_programs()),
         };
         command
             .env_remove("FACE_SETS_PACK")
             .stdin(Stdio::null())
             .arg("--no-log");
-        Ok(command)
+        command
     }
 
     /// A program of this machine that never ships.

@@ -13,6 +13,8 @@ use crate::clients::run_quietly;
 /// No single program of the tests runs longer. Seconds; the slowest took under
 /// a minute on two cores.
 const LONGEST_RUN: u32 = 900;
+/// Making the prefix takes half a minute. Seconds.
+const PREFIX_WITHIN: u32 = 600;
 /// How long the server waits for the next program. Seconds.
 const SERVER_WAITS: u32 = 120;
 
@@ -61,12 +63,21 @@ impl Wine {
         command
     }
 
+    /// The same without a limit of time, as a process that signals reach.
+    pub(super) fn bare(&self, program: &Path) -> Command {
+        let mut command = Command::new(WINE);
+        self.with_settings(&mut command);
+        command.arg(program).stdin(Stdio::null());
+        command
+    }
+
     fn make(&self, toolchain: &Toolchain) -> anyhow::Result<()> {
         println!("  making a Wine prefix");
         if self.prefix.exists() {
             fs::remove_dir_all(&self.prefix)?;
         }
-        run_quietly(self.with_settings(Command::new("wineboot").arg("-i")))
+        let limit = PREFIX_WITHIN.to_string();
+        run_quietly(self.with_settings(Command::new("timeout").args([&limit, "wineboot", "-i"])))
             .context("cannot make a Wine prefix")?;
         run_quietly(self.with_settings(Command::new(WINE_SERVER).arg("-w")))?;
         let source = toolchain.folder.join("random_numbers.c");

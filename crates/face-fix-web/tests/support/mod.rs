@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+#[cfg(not(windows))]
 pub(crate) mod browser;
 pub(crate) mod drawing;
 pub(crate) mod own;
