@@ -119,7 +119,7 @@ struct Server {
 impl Server {
     fn start(pair: &Pair<'_>, photos: &Path) -> anyhow::Result<Self> {
         let mut process = pair
-            .helper("serve")?
+            .server()?
             .arg("--photos")
             .arg(photos)
             .stdin(Stdio::piped())

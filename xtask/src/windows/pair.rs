@@ -13,6 +13,8 @@ use crate::built::{self, Program, shipped};
 /// Tests whose building builds the programs that they start; the same selection as
 /// a whole test run makes, so that after one nothing is built anew.
 const STARTERS: [&str; 3] = ["worker", "chain", "kills"];
+/// The made-up Immich server, an example of immich-fake.
+const SERVER: &str = "serve";
 
 /// One of the two systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +60,20 @@ pub(super) struct Pair<'a> {
 impl<'a> Pair<'a> {
     /// Builds this machine's programs beside those for Windows.
     pub(super) fn new(stage: &'a Stage<'a>, windows: &'a [Program]) -> anyhow::Result<Self> {
-        let mut cargo = crate::cargo::cargo(stage.home);
-        cargo.args(["test", "--no-run", "--workspace", "--example", "serve"]);
+        let mut starters = crate::cargo::cargo(stage.home);
+        starters.args(["test", "--no-run", "--workspace"]);
         for test in STARTERS {
-            cargo.args(["--test", test]);
+            starters.args(["--test", test]);
         }
+        let mut linux = built::programs(starters)?;
+        // `cargo test` would make a test of it.
+        let mut server = crate::cargo::cargo(stage.home);
+        server.args(["build", "--profile", "test", "--workspace"]);
+        server.args(["--example", SERVER]);
+        linux.append(&mut built::programs(server)?);
         Ok(Self {
             stage,
-            linux: built::programs(cargo)?,
+            linux,
             windows,
         })
     }
@@ -99,9 +107,9 @@ impl<'a> Pair<'a> {
         command
     }
 
-    /// A program of this machine that never ships.
-    pub(super) fn helper(&self, name: &str) -> anyhow::Result<Command> {
-        Ok(Command::new(&shipped(&self.linux, name)?.path))
+    /// The made-up Immich server of this machine.
+    pub(super) fn server(&self) -> anyhow::Result<Command> {
+        Ok(Command::new(&shipped(&self.linux, SERVER)?.path))
     }
 }
 
