@@ -9,7 +9,7 @@ mod directml;
 mod exchange;
 mod interrupt;
 mod pair;
-mod tests;
+mod suite;
 mod toolchain;
 mod wine;
 
@@ -116,7 +116,7 @@ fn run(home: &Home, extra: &[String]) -> Result<String, Lack> {
     println!("  took {} s", begun.elapsed().as_secs());
 
     println!("== windows: tests under Wine");
-    let outcome = tests::run(&stage, &programs, for_tests)?;
+    let outcome = suite::run(&stage, &programs, for_tests)?;
 
     // Whatever the tests said, the comparison tells something of its own.
     println!("== windows: the same bytes on both systems");
@@ -219,7 +219,7 @@ fn cargo_program() -> OsString {
 }
 
 #[cfg(test)]
-mod own_tests {
+mod tests {
     use super::*;
 
     #[test]
