@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, ensure};
 
 use crate::home::Home;
-use crate::{python, setup, windows};
+use crate::{python, setup};
 
 /// Builds `sort-faces` and sorts `src` into `out`.
 pub(crate) fn sort(
@@ -104,8 +104,8 @@ const CHECKS: [Check; 3] = [
     },
 ];
 
-/// Runs every check to its end, then set-up, the tests and the tests on Windows;
-/// fails when any failed. What took how long is said.
+/// Runs every check to its end, then set-up and the tests; fails when any failed.
+/// What took how long is said.
 pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
     let mut failed = Vec::new();
     for check in &CHECKS {
@@ -134,9 +134,6 @@ pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
     // Without a browser the tests of the page fail here, and say what to install.
     if timed(|| test(home, &[], None))? != ExitCode::SUCCESS {
         failed.push("tests");
-    }
-    if let windows::Verdict::Failed(_) = timed(|| windows::stage(home, &[])) {
-        failed.push("windows");
     }
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
