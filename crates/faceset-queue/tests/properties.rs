@@ -85,7 +85,7 @@ fn files_below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     /// The rules are about this system's own habits: dropped dots and spaces, devices,
     /// case, long paths.
