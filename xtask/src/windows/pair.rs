@@ -84,7 +84,9 @@ impl<'a> Pair<'a> {
             Side::Linux => self.ready(Side::Linux, Command::new(&shipped(&self.linux, name)?.path)),
             Side::Windows => self.ready(
                 Side::Windows,
-                self.stage.wine.command(&shipped(self.windows, name)?.path),
+                self.stage
+                    .wine
+                    .command(&shipped(self.windows, name)?.path)?,
             ),
         })
     }
@@ -92,7 +94,7 @@ impl<'a> Pair<'a> {
     /// A Windows program as a process that signals reach.
     pub(super) fn bare(&self, name: &str) -> anyhow::Result<Command> {
         let program = &shipped(self.windows, name)?.path;
-        Ok(self.ready(Side::Windows, self.stage.wine.bare(program)))
+        Ok(self.ready(Side::Windows, self.stage.wine.bare(program)?))
     }
 
     fn ready(&self, side: Side, mut command: Command) -> Command {

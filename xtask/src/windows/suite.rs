@@ -117,7 +117,7 @@ pub(super) fn run(
 }
 
 fn passes(stage: &Stage<'_>, program: &Program, arguments: &[String]) -> anyhow::Result<bool> {
-    let mut command = stage.wine.command(&program.path);
+    let mut command = stage.wine.command(&program.path)?;
     // As cargo would: in the package's folder.
     command
         .current_dir(&program.folder)

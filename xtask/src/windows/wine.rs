@@ -47,7 +47,6 @@ impl Wine {
         if !wine.prefix.join("ready").is_file() {
             wine.make(toolchain)?;
         }
-        wine.start_server()?;
         Ok(wine)
     }
 
@@ -57,18 +56,20 @@ impl Wine {
     }
 
     /// The program as a command of this machine.
-    pub(super) fn command(&self, program: &Path) -> Command {
+    pub(super) fn command(&self, program: &Path) -> anyhow::Result<Command> {
+        self.start_server()?;
         let mut command = Command::new(&self.runner);
         command.arg(program).stdin(Stdio::null());
-        command
+        Ok(command)
     }
 
     /// The same without a limit of time, as a process that signals reach.
-    pub(super) fn bare(&self, program: &Path) -> Command {
+    pub(super) fn bare(&self, program: &Path) -> anyhow::Result<Command> {
+        self.start_server()?;
         let mut command = Command::new(WINE);
         self.with_settings(&mut command);
         command.arg(program).stdin(Stdio::null());
-        command
+        Ok(command)
     }
 
     fn make(&self, toolchain: &Toolchain) -> anyhow::Result<()> {
@@ -108,8 +109,9 @@ impl Wine {
         Ok(())
     }
 
-    /// A server that stays, so that no program pays for its start, and none is
-    /// taken for its owner.
+    /// A server that stays, unless it runs already. Without it a program starts one,
+    /// which keeps the program's output open for as long as it lives: whoever reads that
+    /// to its end would wait for the server.
     fn start_server(&self) -> anyhow::Result<()> {
         let status = self
             .with_settings(Command::new(WINE_SERVER).arg(format!("-p{SERVER_WAITS}")))
