@@ -109,23 +109,26 @@ impl Wine {
         Ok(())
     }
 
-    /// A server that stays, unless it runs already. Without it a program starts one,
-    /// which keeps the program's output open for as long as it lives: whoever reads that
-    /// to its end would wait for the server.
+    /// A server that stays, with the services of the system, unless it runs already.
+    /// Else a program starts them, and they keep the program's output open for as long as
+    /// they live: whoever reads that to its end would wait for them.
     fn start_server(&self) -> anyhow::Result<()> {
-        let status = self
-            .with_settings(Command::new(WINE_SERVER).arg(format!("-p{SERVER_WAITS}")))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .context("cannot start Wine's server")?;
-        // 2 says that one runs already.
-        anyhow::ensure!(
-            matches!(status.code(), Some(0 | 2)),
-            "Wine's server ended with {status}"
-        );
-        Ok(())
+        let run = |command: &mut Command| {
+            self.with_settings(command)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .context("cannot start Wine's server")
+        };
+        let status = run(Command::new(WINE_SERVER).arg(format!("-p{SERVER_WAITS}")))?;
+        match status.code() {
+            // A new one: the first program starts the services.
+            Some(0) => run(Command::new(WINE).args(["cmd", "/c", "exit"])).map(drop),
+            // One runs already.
+            Some(2) => Ok(()),
+            _ => anyhow::bail!("Wine's server ended with {status}"),
+        }
     }
 
     fn with_settings<'a>(&self, command: &'a mut Command) -> &'a mut Command {
