@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
@@ -45,18 +46,6 @@ pub(crate) fn sort(
 /// Tells the tests of face-fix's page that there is no browser and none can be had.
 /// Only this program sets it; without it they fail, so that nobody misses them.
 pub(crate) const NO_BROWSER: &str = "FACE_SETS_NO_BROWSER";
-
-/// Builds programs as tests do, for this system.
-pub(crate) fn build(home: &Home, packages: &[&str]) -> anyhow::Result<()> {
-    let mut command = cargo(home);
-    command.arg("build");
-    for package in packages {
-        command.args(["--package", package]);
-    }
-    let status = command.status().context("cannot run cargo")?;
-    ensure!(status.success(), "building {} failed", packages.join(", "));
-    Ok(())
-}
 
 /// Runs every test, or those of the packages that `extra` names. A failed test
 /// does not keep the others from running. `no_browser` says why there is none; the
@@ -117,19 +106,22 @@ const CHECKS: [Check; 3] = [
     },
 ];
 
-/// Runs every check to its end, the tests last; fails when any failed.
+/// Runs every check to its end, then set-up and the tests; fails when any failed.
+/// What took how long is said.
 pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
     // Before the first build: a build without it is not made again with it.
     setup::assembler(home);
     let mut failed = Vec::new();
     for check in &CHECKS {
         println!("== {}: cargo {}", check.title, check.arguments.join(" "));
-        let status = cargo(home)
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .args(check.arguments)
-            .status()
-            .context("cannot run cargo")?;
-        if !status.success() {
+        let passed = timed(|| {
+            cargo(home)
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .args(check.arguments)
+                .status()
+                .context("cannot run cargo")
+        })?;
+        if !passed.success() {
             failed.push(check.title);
         }
     }
@@ -137,7 +129,7 @@ pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
         println!("== failed so far: {}", failed.join(", "));
     }
     println!("== set-up");
-    if let Err(error) = setup::bring_everything(home) {
+    if let Err(error) = timed(|| setup::bring_everything(home)) {
         // Tests that need nothing from set-up still tell something.
         eprintln!("error: {error:#}");
         failed.push("set-up");
@@ -147,19 +139,29 @@ pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
     let no_openvino = openvino::bring(home).err();
     println!("== tests");
     // Without a browser the tests of the page fail here, and say what to install.
-    let tests = test(home, &[], None)?;
+    if timed(|| test(home, &[], None))? != ExitCode::SUCCESS {
+        failed.push("tests");
+    }
     if let Some(why) = no_openvino {
         println!("SKIPPED: OpenVINO on the processor ({why:#})");
     }
     if failed.is_empty() {
-        return Ok(tests);
+        return Ok(ExitCode::SUCCESS);
     }
     eprintln!("error: failed: {}", failed.join(", "));
     Ok(ExitCode::FAILURE)
 }
 
+/// Does something and says how long it took.
+fn timed<T>(what: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let result = what();
+    println!("  took {} s", begun.elapsed().as_secs());
+    result
+}
+
 /// The cargo that runs this program, in the repository.
-fn cargo(home: &Home) -> Command {
+pub(crate) fn cargo(home: &Home) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command

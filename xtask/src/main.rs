@@ -14,6 +14,7 @@ mod apt;
 mod archive;
 mod axe;
 mod browser;
+mod built;
 mod cargo;
 mod clients;
 mod digest;

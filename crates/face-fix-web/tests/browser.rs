@@ -1,8 +1,10 @@
 //! Whole sessions in a real browser: what is pressed, what is seen, what Immich and the
 //! journal hold afterwards. Screens are kept below the target folder; look at them.
 //!
-//! Needs chromium (`sudo apt-get install chromium`); without it these tests fail.
+//! Needs chromium (`sudo apt-get install chromium`); without it these tests fail. Not on
+//! Windows: what the page does there is the browser's doing and not ours.
 
+#![cfg(not(windows))]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;

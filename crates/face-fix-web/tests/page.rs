@@ -4,6 +4,7 @@
 //!
 //! Needs chromium and axe-core (`cargo xtask setup`).
 
+#![cfg(not(windows))]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;

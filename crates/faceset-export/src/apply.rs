@@ -381,7 +381,7 @@ fn run_entry(plan: &ExportPlan) -> serde_json::Value {
 }
 
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
-    std::fs::rename(from, to).map_err(ExportError::io("move into place", to))?;
+    faceset_fs::rename(from, to).map_err(ExportError::io("move into place", to))?;
     // Makes the rename durable where the file system can; a refusal costs
     // nothing but that.
     if let Some(folder) = to.parent().filter(|_| cfg!(unix)) {
@@ -392,7 +392,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), ExportError> {
 
 /// Removes a folder that this module built and nobody has seen yet.
 pub(crate) fn discard(partial: &Path) -> Result<(), ExportError> {
-    match std::fs::remove_dir_all(partial) {
+    match faceset_fs::remove_folder(partial) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(ExportError::io("remove the temporary folder", partial)(e))
         }

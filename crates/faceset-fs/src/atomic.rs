@@ -3,15 +3,9 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::Duration;
 
 use crate::FsError;
-
-/// Waits between tries to replace a file that another process holds open on
-/// Windows; the last try is after about 3 s. Measured advice, see
-/// docs/decisions.
-const REPLACE_BACKOFF_MS: [u64; 6] = [0, 50, 150, 400, 800, 1600];
+use crate::patient::{Try, patiently};
 
 /// A file being written beside its destination.
 ///
@@ -67,7 +61,7 @@ impl AtomicFile {
     /// for the holder of the destination's lock.
     pub fn remove_leftover(destination: &Path) -> Result<(), FsError> {
         let leftover = Self::leftover(destination);
-        match std::fs::remove_file(&leftover) {
+        match crate::remove_file(&leftover) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
                 Err(FsError::io("remove the unfinished file", &leftover)(e))
             }
@@ -85,22 +79,13 @@ impl AtomicFile {
         temp.flush().map_err(write())?;
         set_default_permissions(temp.as_file()).map_err(write())?;
         temp.as_file().sync_all().map_err(write())?;
-        for (attempt, wait_ms) in REPLACE_BACKOFF_MS.iter().enumerate() {
-            sleep(Duration::from_millis(*wait_ms));
-            match temp.persist(&destination) {
-                Ok(_) => {
-                    sync_folder_of(&destination);
-                    return Ok(());
-                }
-                Err(e)
-                    if attempt + 1 < REPLACE_BACKOFF_MS.len() && is_sharing_violation(&e.error) =>
-                {
-                    temp = e.file;
-                }
-                Err(e) => return Err(write()(e.error)),
-            }
-        }
-        unreachable!("the last attempt returns")
+        patiently(temp, |temp| match temp.persist(&destination) {
+            Ok(_) => Try::Done(()),
+            Err(e) => Try::Refused(e.error, e.file),
+        })
+        .map_err(write())?;
+        sync_folder_of(&destination);
+        Ok(())
     }
 }
 
@@ -154,11 +139,6 @@ fn set_default_permissions(file: &File) -> io::Result<()> {
 #[cfg(not(unix))]
 fn set_default_permissions(_file: &File) -> io::Result<()> {
     Ok(())
-}
-
-/// ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION.
-fn is_sharing_violation(error: &io::Error) -> bool {
-    cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32 | 33))
 }
 
 /// Makes the creation or the rename of `path` itself durable. Not every file

@@ -7,12 +7,14 @@ mod atomic;
 mod folders;
 mod json;
 mod lock;
+mod patient;
 mod quarantine;
 
 pub use atomic::{AtomicFile, sync_folder_of, write_atomic};
 pub use folders::folder_names;
 pub use json::{read_json, to_json_bytes, write_json};
 pub use lock::{DirLock, LockFile};
+pub use patient::{remove_file, remove_folder, rename};
 pub use quarantine::quarantine;
 
 use std::path::{Path, PathBuf};

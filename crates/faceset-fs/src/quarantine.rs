@@ -19,7 +19,7 @@ pub fn quarantine(item: &Path, bin: &Path) -> Result<PathBuf, FsError> {
         target = bin.join(format!("{name}-{n}"));
         n += 1;
     }
-    std::fs::rename(item, &target).map_err(FsError::io("move aside", item))?;
+    crate::rename(item, &target).map_err(FsError::io("move aside", item))?;
     Ok(target)
 }
 

@@ -155,7 +155,7 @@ fn landmarks_to_picture(
     }
     let half = f64::from(size) / 2.0;
     let inverse = invert(transform);
-    let scale = inverse[0][0].hypot(inverse[0][1]);
+    let scale = libm::hypot(inverse[0][0], inverse[0][1]);
     let last = &values[values.len() - count * per_point..];
     let point = |p: &[f32]| {
         let (x, y) = (

@@ -24,14 +24,14 @@ pub fn pose_from_68(points: &[[f32; 2]]) -> Option<Pose> {
         r1[2] * r2[0] - r1[0] * r2[2],
         r1[0] * r2[1] - r1[1] * r2[0],
     ];
-    let sy = r1[0].hypot(r2[0]);
+    let sy = libm::hypot(r1[0], r2[0]);
     let (pitch, yaw, roll) = if sy < 1e-6 {
-        (f64::atan2(-r2[2], r2[1]), f64::atan2(-r3[0], sy), 0.0)
+        (libm::atan2(-r2[2], r2[1]), libm::atan2(-r3[0], sy), 0.0)
     } else {
         (
-            f64::atan2(r3[1], r3[2]),
-            f64::atan2(-r3[0], sy),
-            f64::atan2(r2[0], r1[0]),
+            libm::atan2(r3[1], r3[2]),
+            libm::atan2(-r3[0], sy),
+            libm::atan2(r2[0], r1[0]),
         )
     };
     Some(Pose::from(

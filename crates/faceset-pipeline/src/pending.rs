@@ -53,7 +53,7 @@ pub(crate) fn store(swap_ready: &Path, step: &str, run: &Pending) -> Result<(), 
 /// Forgets a run that is done.
 pub(crate) fn clear(swap_ready: &Path, step: &str) -> Result<(), PipelineError> {
     let path = path_of(swap_ready, step);
-    match std::fs::remove_file(&path) {
+    match faceset_fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(PipelineError::io("remove", &path)(e))
         }

@@ -70,7 +70,7 @@ pub fn frontality_of_pose(pose: Pose) -> f64 {
 pub fn frontality_of_landmarks(kps: &Landmarks5) -> f64 {
     let [eye_l, eye_r, nose, mouth_l, mouth_r] = kps.map(|p| p.map(f64::from));
     let across = [eye_r[0] - eye_l[0], eye_r[1] - eye_l[1]];
-    let span = across[0].hypot(across[1]);
+    let span = libm::hypot(across[0], across[1]);
     if !(span.is_finite() && span > 0.0) {
         return 0.0;
     }
@@ -90,9 +90,9 @@ pub fn frontality_of_landmarks(kps: &Landmarks5) -> f64 {
     if !height.is_finite() || !sideways.is_finite() {
         return 0.0;
     }
-    let yaw = (sideways / NOSE_PROTRUSION).atan().to_degrees();
+    let yaw = libm::atan(sideways / NOSE_PROTRUSION).to_degrees();
     let rise = NOSE_PROTRUSION * EYE_SPAN_PER_FACE_LENGTH;
-    let pitch = ((height - NOSE_HEIGHT) / rise).atan().to_degrees();
+    let pitch = libm::atan((height - NOSE_HEIGHT) / rise).to_degrees();
     turned(yaw, pitch)
 }
 
@@ -114,7 +114,8 @@ pub fn face_size(face_short_px: f32) -> f64 {
 /// Laplacian variance on a log scale: 40 and below is 0, 1000 and above is 1.
 pub fn sharpness(blur: f32) -> f64 {
     if blur > 0.0 {
-        ((f64::from(blur) / BLUR_FLOOR).ln() / (BLUR_CEILING / BLUR_FLOOR).ln()).clamp(0.0, 1.0)
+        (libm::log(f64::from(blur) / BLUR_FLOOR) / libm::log(BLUR_CEILING / BLUR_FLOOR))
+            .clamp(0.0, 1.0)
     } else {
         0.0
     }

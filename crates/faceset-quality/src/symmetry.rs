@@ -118,7 +118,7 @@ impl Axis {
         if spread.is_nan() || spread <= 0.0 {
             return None;
         }
-        let (sin, cos) = (0.5 * (2.0 * xy).atan2(xx - yy)).sin_cos();
+        let (sin, cos) = libm::sincos(0.5 * libm::atan2(2.0 * xy, xx - yy));
         Some(Self {
             origin,
             along: [cos, sin],
@@ -157,7 +157,7 @@ pub(crate) fn midpoint(a: Point, b: Point) -> Point {
 }
 
 fn distance(a: Point, b: Point) -> f64 {
-    (a[0] - b[0]).hypot(a[1] - b[1])
+    libm::hypot(a[0] - b[0], a[1] - b[1])
 }
 
 #[cfg(test)]

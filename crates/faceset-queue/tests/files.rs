@@ -5,10 +5,12 @@
 use std::path::PathBuf;
 
 use faceset_core::hash_bytes;
+#[cfg(target_os = "linux")]
+use faceset_queue::Appender;
 use faceset_queue::{
-    AliasRow, Appender, Derivative, PathStyle, PortablePath, QueueDir, QueueError, QueueHead,
-    QueueItem, RootId, RootOverrides, RootPaths, StageStatus, StateRow, latest_states, read_rows,
-    read_users, write_users,
+    AliasRow, Derivative, PathStyle, PortablePath, QueueDir, QueueError, QueueHead, QueueItem,
+    RootId, RootOverrides, RootPaths, StageStatus, StateRow, latest_states, read_rows, read_users,
+    write_users,
 };
 use faceset_testkit::repo_root;
 

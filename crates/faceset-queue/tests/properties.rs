@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of a test")]
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use faceset_queue::{
     NameBook, PathStyle, PortablePath, RootId, RootOverrides, RootPaths, is_absolute,
@@ -61,6 +62,53 @@ fn keeps_the_rules(path: &str) -> bool {
 fn unicode_nfc(text: &str) -> String {
     use unicode_normalization::UnicodeNormalization;
     text.nfc().collect()
+}
+
+/// The files below a folder as this system lists them. Names folded: where case does
+/// not count, a folder keeps the case of its first file.
+fn files_below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(at) = folders.pop() {
+        for entry in std::fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let below = path.strip_prefix(folder).unwrap().to_str().unwrap();
+                let name = PortablePath::new(below.replace(std::path::MAIN_SEPARATOR, "/"));
+                found.insert(name.unwrap().folded(), std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// The rules are about this system's own habits: dropped dots and spaces, devices,
+    /// case, long paths.
+    #[test]
+    fn this_system_keeps_every_claimed_name_as_a_file_of_its_own(
+        texts in prop::collection::vec(nasty(), 1..10)
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut book = NameBook::new();
+        let mut written = BTreeMap::new();
+        for (nth, text) in texts.iter().enumerate() {
+            // Hundreds of folders in each other take minutes on a slow disk.
+            let text = &text.replace("ü/ü/ü/ü/ü/", "ü/");
+            let name = book.claim(&PortablePath::make(text), &format!("{nth:08}-rest"));
+            let path = dir.path().join(name.as_str());
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            prop_assert!(!path.exists(), "{name} is another's file");
+            std::fs::write(&path, text).unwrap();
+            written.insert(name.folded(), text.clone().into_bytes());
+            prop_assert_eq!(std::fs::read(&path).unwrap(), text.as_bytes());
+        }
+        prop_assert_eq!(files_below(dir.path()), written);
+    }
 }
 
 proptest! {

@@ -265,7 +265,7 @@ fn has_marker(bytes: &[u8]) -> bool {
 /// Removes a file of ours and its folder when that is empty then; false when it
 /// was gone already.
 fn remove(path: &Path) -> Result<bool, ReportError> {
-    match std::fs::remove_file(path) {
+    match faceset_fs::remove_file(path) {
         Ok(()) => {
             if let Some(folder) = path.parent() {
                 // Refused while anything is in it.

@@ -132,7 +132,7 @@ async fn retry_after_is_obeyed_up_to_the_limit() {
 async fn a_hanging_server_times_out() {
     let w = world(Shape::v2_7_2(), 1).await;
     let options = ClientOptions {
-        timeout: Duration::from_millis(50),
+        timeout: Duration::from_millis(1500),
         retry: RetryPolicy {
             max_retries: 0,
             ..RetryPolicy::default()
@@ -163,7 +163,7 @@ async fn breaker_opens_after_twelve_failed_calls_and_a_failed_probe_for_all_clon
             max_retries: 0,
             ..RetryPolicy::default()
         },
-        breaker_cool_down: Duration::from_millis(150),
+        breaker_cool_down: Duration::from_millis(1500),
         ..fast()
     };
     let client = client_with(&w.fake, &w.key, options);
@@ -190,7 +190,7 @@ async fn breaker_opens_after_twelve_failed_calls_and_a_failed_probe_for_all_clon
 
     w.fake.restart().await;
     assert!(client.me().await.unwrap_err().is_circuit_open());
-    tokio::time::sleep(Duration::from_millis(160)).await;
+    tokio::time::sleep(Duration::from_millis(1510)).await;
     client.me().await.unwrap();
     assert_eq!(client.breaker_state(), BreakerState::Closed);
     assert_eq!(w.fake.n_requests("/api-keys/me"), 1);
@@ -233,14 +233,14 @@ async fn a_probe_that_finds_a_bad_key_says_so() {
 async fn idle_connections_are_dropped_before_the_server_drops_them() {
     let w = world(Shape::v2_7_2(), 1).await;
     let options = ClientOptions {
-        pool_idle_timeout: Duration::from_millis(100),
+        pool_idle_timeout: Duration::from_millis(1000),
         ..fast()
     };
     let client = client_with(&w.fake, &w.key, options);
     client.me().await.unwrap();
     client.me().await.unwrap();
     assert_eq!(w.fake.n_connections(), 1);
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     client.me().await.unwrap();
     assert_eq!(w.fake.n_connections(), 2);
     assert_eq!(

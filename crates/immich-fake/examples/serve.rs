@@ -1,6 +1,7 @@
 //! A fake server as a program of its own, for measuring clients from outside.
 //!
 //! `serve [--assets N] [--bytes N] [--latency-ms N] [--staged-share PERCENT] [--v3]`
+//! `serve --photos FOLDER`: every file of the folder, as a photo with one big face.
 //!
 //! Prints one line of JSON with `url` and `key`. A line on stdin is answered with a line of
 //! counts since the last one (`searches`, `faces`, `originals`, `originals_twice`); the end
@@ -12,8 +13,9 @@
     reason = "a tool for benches"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use immich_fake::{Content, Fake, Library, Shape};
@@ -28,8 +30,23 @@ fn option(name: &str, default: usize) -> usize {
     at.map_or(default, |at| arguments[at + 1].parse().unwrap())
 }
 
+/// The files of a folder in the order of their names.
+fn photos(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let files: BTreeSet<PathBuf> = entries.filter(|path| path.is_file()).collect();
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let read = |path: PathBuf| (name(&path), std::fs::read(&path).unwrap());
+    files.into_iter().map(read).collect()
+}
+
 fn main() {
-    let (assets, bytes) = (option("--assets", 54_000), option("--bytes", 200_000));
+    let arguments: Vec<String> = std::env::args().collect();
+    let folder = arguments.iter().position(|a| a == "--photos");
+    let photos = folder.map(|at| photos(&arguments[at + 1]));
+    let made_up = if photos.is_some() { 0 } else { 54_000 };
+    let (assets, bytes) = (option("--assets", made_up), option("--bytes", 200_000));
     let (latency, share) = (option("--latency-ms", 0), option("--staged-share", 19));
     let v3 = std::env::args().any(|a| a == "--v3");
     let mut library = Library::new();
@@ -50,6 +67,11 @@ fn main() {
         if is_big || n % 3 > 0 {
             library.add_face(id, None, [100, 80, 100 + short, 90 + short], (1500, 1000));
         }
+    }
+    for (n, (name, bytes)) in photos.into_iter().flatten().enumerate() {
+        let id = library.add_photo(user, &name, T0 + n as i64 * 60_000_000);
+        library.update_asset(id, |asset| asset.content = Content::Bytes(bytes.into()));
+        library.add_face(id, None, [100, 80, 220, 200], (1500, 1000));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

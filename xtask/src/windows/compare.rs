@@ -1,18 +1,20 @@
 //! The same work by the Windows programs and by this machine's, then every byte
 //! compared: cache, manifests, pictures, bundles, pages.
 //!
-//! Both read one queue over the sample pictures, as a stager would have left it.
+//! Both read one queue over the sample pictures, as a stager would have left it; the
+//! pages come from a folder that both sort.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use faceset_queue::{PortablePath, QueueDir, QueueHead, QueueItem, RootId, RootPaths};
 
-use super::Stage;
+use super::pair::{Pair, Side, ends};
 use super::wine::windows_path;
+use super::{Stage, directml, exchange, interrupt};
+use crate::built::Program;
 use crate::digest;
 
 /// What runs on each system, in a folder of its own; `QUEUE` stands for the
@@ -43,63 +45,103 @@ const WORK: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// The exit code for a device that was asked for and is not there.
-const DEVICE_MISSING: i32 = 3;
-/// What DirectML says without a DirectX 12 device: DXGI_ERROR_UNSUPPORTED.
-const NO_DIRECTX_DEVICE: &str = "887A0004";
+/// Of every so many sample pictures one is sorted for its pages.
+const SORTED_STEP: usize = 3;
+/// Of every so many one is staged and worked on both systems.
+const STAGED_STEP: usize = 12;
 
-/// Runs the work twice and compares; fails with the files that differ.
-pub(super) fn outputs(stage: &Stage<'_>, programs: &Path) -> anyhow::Result<()> {
-    let folder = stage.toolchain.folder.join("compare");
+/// Runs the work twice and compares; fails with the files that differ. Returns what
+/// was found, for the last line.
+pub(super) fn outputs(stage: &Stage<'_>, programs: &[Program]) -> anyhow::Result<String> {
+    let folder = stage.target.join("compare");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
     let queue = folder.join("queue");
-    let n_photos = make_queue(&stage.home.sample_library(), &queue)?;
-    let native = crate::cargo::target_folder(stage.home)?.join("debug");
-    crate::cargo::build(stage.home, &["embed-worker", "sort-faces"])?;
+    let library = stage.home.sample_library();
+    let n_photos = make_queue(&library, &queue)?;
+    let pair = Pair::new(stage, programs)?;
 
-    let linux = folder.join("linux");
-    let windows = folder.join("windows");
-    for (system, out) in [("linux", &linux), ("windows", &windows)] {
-        fs::create_dir_all(out)?;
+    let mut found = vec![chain(&pair, &queue, &folder, n_photos)?];
+    println!("  {}", found[0]);
+    let mut add = |what: String| {
+        println!("  {what}");
+        found.push(what);
+    };
+    let sorted = some(&library, &folder.join("photos"), SORTED_STEP)?;
+    add(pages(&pair, &sorted, &folder)?);
+    let staged = some(&library, &folder.join("few"), STAGED_STEP)?;
+    add(exchange::both_ways(&pair, &staged, &folder)?.to_owned());
+    let calm = folder.join(Side::Linux.name()).join("faces.npz");
+    add(interrupt::stops_and_resumes(&pair, &queue, &calm, &folder)?.to_owned());
+    add(directml::speaks(&pair, &queue, &folder)?.to_owned());
+    Ok(found.join("; "))
+}
+
+/// [`WORK`] on each system; every file must be equal.
+fn chain(pair: &Pair<'_>, queue: &Path, folder: &Path, n_photos: usize) -> anyhow::Result<String> {
+    for side in Side::BOTH {
+        let out = folder.join(side.name());
+        fs::create_dir_all(&out)?;
+        let queue = side.path(queue);
         for (program, arguments) in WORK {
-            let mut command = if system == "linux" {
-                let mut command = Command::new(native.join(program));
-                command.env("FACE_SETS_HOME", &stage.home.root);
-                command
-            } else {
-                let mut command = stage.program(programs, program);
-                command.env("FACE_SETS_HOME", windows_path(&stage.windows_home));
-                command
-            };
-            let queue = if system == "linux" {
-                queue.display().to_string()
-            } else {
-                windows_path(&queue)
-            };
-            command
-                .args(
-                    arguments
-                        .iter()
-                        .map(|a| if *a == "QUEUE" { &queue } else { *a }),
-                )
-                .arg("--no-log")
-                .current_dir(out)
-                .stdin(Stdio::null());
-            let output = command
-                .output()
-                .with_context(|| format!("cannot run {program} on {system}"))?;
-            ensure!(
-                output.status.success(),
-                "{program} {} on {system} ended with {}: {}",
-                arguments.join(" "),
-                output.status,
-                said(&output)
-            );
+            let arguments = arguments
+                .iter()
+                .map(|a| if *a == "QUEUE" { &queue } else { *a });
+            ends(
+                pair.command(side, program)?
+                    .args(arguments)
+                    .current_dir(&out),
+                0,
+            )?;
         }
     }
-    let (n_files, different) = differences(&linux, &windows)?;
+    // The journal says when.
+    let is_one = |name: &str| !name.ends_with("registry.journal.jsonl");
+    let n_files = same(folder, is_one, |bytes| bytes)?;
+    Ok(format!(
+        "{n_photos} photos through embed-worker, cluster, refine and export-swap: \
+         {n_files} files, all equal"
+    ))
+}
+
+/// Sorts `photos` on each system. Manifests say where photos are and differ in that;
+/// the pages link them relatively and must be equal, with every picture they show, once
+/// the paths that people read are spelled alike.
+fn pages(pair: &Pair<'_>, photos: &Path, folder: &Path) -> anyhow::Result<String> {
+    for side in Side::BOTH {
+        let out = folder.join(side.name()).join("sorted");
+        ends(
+            pair.command(side, "sort-faces")?
+                .args(["sort", &side.path(photos), &side.path(&out)]),
+            0,
+        )?;
+    }
+    let is_one = |name: &str| {
+        let below = name.strip_prefix("sorted/");
+        below.is_some_and(|name| name == "index.html" || name.starts_with("report/"))
+    };
+    let [linux, windows] = Side::BOTH.map(|side| side.path(photos));
+    let n_files = same(folder, is_one, |bytes| match String::from_utf8(bytes) {
+        Ok(page) => page
+            .replace(&format!("{windows}\\"), &format!("{linux}/"))
+            .into_bytes(),
+        Err(picture) => picture.into_bytes(),
+    })?;
+    Ok(format!(
+        "the pages of a sorted folder: {n_files} files, all equal"
+    ))
+}
+
+/// Compares the files of both systems that `counts` names, those of Windows as
+/// `respelled`; their number, which is not 0.
+fn same(
+    folder: &Path,
+    counts: impl Fn(&str) -> bool,
+    respelled: impl Fn(Vec<u8>) -> Vec<u8>,
+) -> anyhow::Result<usize> {
+    let [one, other] = Side::BOTH.map(|side| folder.join(side.name()));
+    let (n_files, different) = differences(&one, &other, counts, respelled)?;
     if !different.is_empty() {
         bail!(
             "{} of {n_files} files differ between Linux and Windows: {}",
@@ -107,57 +149,18 @@ pub(super) fn outputs(stage: &Stage<'_>, programs: &Path) -> anyhow::Result<()> 
             different.join(", ")
         );
     }
-    println!(
-        "  {n_photos} photos through embed-worker, cluster, refine and export-swap: {n_files} files, all equal"
-    );
-    directml_speaks(stage, programs, &queue, &folder)
+    anyhow::ensure!(n_files > 0, "there was nothing to compare");
+    Ok(n_files)
 }
 
-/// Without a device, DirectML by name stops and says why; `auto` falls back and
-/// says so.
-fn directml_speaks(
-    stage: &Stage<'_>,
-    programs: &Path,
-    queue: &Path,
-    folder: &Path,
-) -> anyhow::Result<()> {
-    let run = |provider: &str| {
-        stage
-            .program(programs, "embed-worker")
-            .env("FACE_SETS_HOME", windows_path(&stage.windows_home))
-            .args(["run", &windows_path(queue)])
-            .arg(format!("{provider}.npz"))
-            .args(["--provider", provider, "--no-log"])
-            .current_dir(folder)
-            .output()
-            .context("cannot run embed-worker")
-    };
-    let named = run("directml")?;
-    ensure!(
-        named.status.code() == Some(DEVICE_MISSING) && said(&named).contains(NO_DIRECTX_DEVICE),
-        "embed-worker --provider directml should end with {DEVICE_MISSING} and the driver's \
-         {NO_DIRECTX_DEVICE}; it ended with {}: {}",
-        named.status,
-        said(&named)
-    );
-    let auto = run("auto")?;
-    ensure!(
-        auto.status.success() && said(&auto).contains("directml"),
-        "embed-worker --provider auto should say that directml failed and run on the processor; \
-         it ended with {}: {}",
-        auto.status,
-        said(&auto)
-    );
-    println!(
-        "  directml by name stops with {NO_DIRECTX_DEVICE}; auto says so and runs on the processor"
-    );
-    Ok(())
-}
-
-fn said(output: &Output) -> String {
-    [&output.stdout, &output.stderr]
-        .map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned())
-        .join("\n")
+/// Copies every `step`-th picture below `library` into a folder; returns it.
+fn some(library: &Path, to: &Path, step: usize) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(to)?;
+    for (at, path) in files_below(library)?.values().step_by(step).enumerate() {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        fs::copy(path, to.join(format!("{at:03}.{extension}")))?;
+    }
+    Ok(to.to_path_buf())
 }
 
 /// A queue of every picture below `photos`, with both systems' spelling of the
@@ -201,15 +204,21 @@ fn make_queue(photos: &Path, folder: &Path) -> anyhow::Result<usize> {
 }
 
 /// Names of files that are not the same on both sides, and how many there are.
-fn differences(one: &Path, other: &Path) -> anyhow::Result<(usize, Vec<String>)> {
+fn differences(
+    one: &Path,
+    other: &Path,
+    counts: impl Fn(&str) -> bool,
+    respelled: impl Fn(Vec<u8>) -> Vec<u8>,
+) -> anyhow::Result<(usize, Vec<String>)> {
     let (one, other) = (files_below(one)?, files_below(other)?);
-    let mut names: Vec<&String> = one.keys().chain(other.keys()).collect();
+    let names = one.keys().chain(other.keys());
+    let mut names: Vec<&String> = names.filter(|name| counts(name)).collect();
     names.sort_unstable();
     names.dedup();
     let mut different = Vec::new();
     for name in &names {
         let same = match (one.get(*name), other.get(*name)) {
-            (Some(a), Some(b)) => fs::read(a)? == fs::read(b)?,
+            (Some(a), Some(b)) => fs::read(a)? == respelled(fs::read(b)?),
             _ => false,
         };
         if !same {
@@ -251,13 +260,24 @@ mod tests {
             fs::write(side.join("sub/same"), b"1").unwrap();
         }
         fs::write(one.join("sub/x.lock"), b"").unwrap();
-        assert_eq!(differences(&one, &other).unwrap(), (1, vec![]));
+        let different =
+            |counts: fn(&str) -> bool| differences(&one, &other, counts, |b| b).unwrap();
+        assert_eq!(different(|_| true), (1, vec![]));
         fs::write(one.join("byte"), b"1").unwrap();
         fs::write(other.join("byte"), b"2").unwrap();
         fs::write(other.join("sub/more"), b"").unwrap();
         assert_eq!(
-            differences(&one, &other).unwrap(),
+            different(|_| true),
             (3, vec!["byte".to_owned(), "sub/more".to_owned()])
+        );
+        assert_eq!(
+            different(|name| name.starts_with("sub/")),
+            (2, vec!["sub/more".to_owned()])
+        );
+        let as_one = |bytes: Vec<u8>| if bytes == b"2" { b"1".to_vec() } else { bytes };
+        assert_eq!(
+            differences(&one, &other, |name| name == "byte", as_one).unwrap(),
+            (1, vec![])
         );
     }
 

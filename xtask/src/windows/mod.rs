@@ -5,15 +5,22 @@
 //! docs/windows.md.
 
 mod compare;
+mod directml;
+mod exchange;
+mod interrupt;
+mod pair;
+mod suite;
 mod toolchain;
 mod wine;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
 use anyhow::Context as _;
 
+use crate::built::{self, Program};
 use crate::cargo::target_folder;
 use crate::home::Home;
 use crate::{nasm, runtime, setup};
@@ -21,33 +28,8 @@ use crate::{nasm, runtime, setup};
 use toolchain::{TARGET, Toolchain};
 use wine::{Wine, windows_path};
 
-/// Members whose tests say nothing about Windows: tools of this repository, and
-/// tests that need a browser or the other system's shell.
-const NOT_TESTED: [&str; 3] = ["xtask", "faceset-benches", "faceset-testkit"];
-
-/// Tests that Wine can't run, with the reason; on Windows they run.
-const NOT_UNDER_WINE: [(&str, &str); 5] = [
-    (
-        "numpy_reads_every_array_without_pickles",
-        "Wine starts no Python of this machine; numpy reads the same bytes on Linux",
-    ),
-    (
-        "a_pickled_cache_is_refused_and_its_converted_form_is_read",
-        "Wine starts no Python of this machine",
-    ),
-    (
-        "own_certificates_are_trusted_when_given",
-        "what Wine's certificate store says of a certificate means nothing",
-    ),
-    (
-        "other_certificates_are_not_trusted",
-        "what Wine's certificate store says of a certificate means nothing",
-    ),
-    (
-        "readers_see_a_prefix_while_a_writer_flushes_and_compacts",
-        "Wine does not rename over a file that a reader has open, Windows does",
-    ),
-];
+/// Members that nothing needs on Windows: checks of this repository itself.
+const NOT_BUILT: [&str; 2] = ["faceset-benches", "faceset-testkit"];
 
 /// Why the stage did not run to its end.
 #[derive(Debug)]
@@ -67,7 +49,8 @@ impl From<anyhow::Error> for Lack {
 /// What the stage found.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    Passed,
+    /// What ran, for the last line.
+    Passed(String),
     Failed(String),
     Skipped(String),
 }
@@ -75,7 +58,7 @@ pub(crate) enum Verdict {
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Passed => write!(f, "windows: passed under Wine"),
+            Self::Passed(what) => write!(f, "windows: passed under Wine: {what}"),
             Self::Failed(why) => write!(f, "windows: FAILED: {why}"),
             Self::Skipped(why) => write!(f, "windows: SKIPPED: {why}"),
         }
@@ -86,16 +69,17 @@ impl Verdict {
     /// A skipped stage fails nobody; its line says that it was skipped.
     pub(crate) fn code(&self) -> ExitCode {
         match self {
-            Self::Passed | Self::Skipped(_) => ExitCode::SUCCESS,
+            Self::Passed(_) | Self::Skipped(_) => ExitCode::SUCCESS,
             Self::Failed(_) => ExitCode::FAILURE,
         }
     }
 }
 
-/// Runs the stage. `extra` goes to `cargo test`, and chooses packages.
+/// Runs the stage. `extra` goes to `cargo test`, and chooses packages; what is after
+/// `--` goes to the tests.
 pub(crate) fn stage(home: &Home, extra: &[String]) -> Verdict {
     let verdict = match run(home, extra) {
-        Ok(()) => Verdict::Passed,
+        Ok(what) => Verdict::Passed(what),
         Err(Lack::Unavailable(why)) => Verdict::Skipped(why),
         Err(Lack::Broken(error)) => Verdict::Failed(format!("{error:#}")),
     };
@@ -103,7 +87,7 @@ pub(crate) fn stage(home: &Home, extra: &[String]) -> Verdict {
     verdict
 }
 
-fn run(home: &Home, extra: &[String]) -> Result<(), Lack> {
+fn run(home: &Home, extra: &[String]) -> Result<String, Lack> {
     if !cfg!(target_os = "linux") || !cfg!(target_arch = "x86_64") {
         return Err(Lack::Unavailable(
             "the stage cross-builds on Linux for x86-64; on Windows run `cargo xtask test`"
@@ -111,9 +95,11 @@ fn run(home: &Home, extra: &[String]) -> Result<(), Lack> {
         ));
     }
     println!("== windows: compiler, Wine, runtime library");
+    let begun = Instant::now();
     let toolchain = Toolchain::bring(home)?;
     let wine = Wine::bring(&toolchain)?;
-    setup::bring_everything(home)?;
+    setup::bring(home, &setup::FOR_SORTING)?;
+    setup::bring(home, &setup::FOR_THE_DEMO)?;
     setup::assembler(home);
     let stage = Stage {
         home,
@@ -122,16 +108,37 @@ fn run(home: &Home, extra: &[String]) -> Result<(), Lack> {
         toolchain,
         wine,
     };
+    println!("  took {} s", begun.elapsed().as_secs());
+
+    println!("== windows: building for {TARGET}");
+    let begun = Instant::now();
+    let (for_cargo, for_tests) = split(extra);
+    let programs = stage.build(for_cargo)?;
+    println!("  took {} s", begun.elapsed().as_secs());
+
     println!("== windows: tests under Wine");
-    let tests = stage.test(extra)?;
+    let outcome = suite::run(&stage, &programs, for_tests)?;
+
     // Whatever the tests said, the comparison tells something of its own.
     println!("== windows: the same bytes on both systems");
-    let programs = stage.build_programs()?;
-    compare::outputs(&stage, &programs)?;
-    if !tests {
-        return Err(anyhow::anyhow!("tests failed, see above").into());
+    let compared = if crate::cargo::names_packages(for_cargo) {
+        "nothing was compared, since packages were named".to_owned()
+    } else {
+        let begun = Instant::now();
+        let compared = compare::outputs(&stage, &programs)?;
+        println!("  took {} s", begun.elapsed().as_secs());
+        compared
+    };
+    outcome.require()?;
+    Ok(format!("{outcome}; {compared}"))
+}
+
+/// The arguments before `--` and those after it.
+fn split(extra: &[String]) -> (&[String], &[String]) {
+    match extra.iter().position(|argument| argument == "--") {
+        Some(at) => (&extra[..at], &extra[at + 1..]),
+        None => (extra, &[]),
     }
-    Ok(())
 }
 
 /// Everything that the parts of the stage need.
@@ -147,43 +154,23 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Whether all tests passed.
-    fn test(&self, extra: &[String]) -> anyhow::Result<bool> {
+    /// Builds the tests and, because these start them, the programs that ship.
+    fn build(&self, extra: &[String]) -> anyhow::Result<Vec<Program>> {
         let mut command = self.cargo();
-        command.args(["test", "--no-fail-fast", "--target", TARGET]);
+        command.args(["test", "--no-run", "--target", TARGET]);
         if !crate::cargo::names_packages(extra) {
             command.arg("--workspace");
-            for package in NOT_TESTED {
+            for package in NOT_BUILT {
                 command.args(["--exclude", package]);
             }
         }
         command.args(extra);
-        if !extra.iter().any(|argument| argument == "--") {
-            command.arg("--");
-        }
-        for (name, reason) in NOT_UNDER_WINE {
-            println!("  not run: {name} ({reason})");
-            command.args(["--skip", name]);
-        }
-        let status = command.status().context("cannot run cargo")?;
-        Ok(status.success())
+        built::programs(command)
     }
 
-    /// Builds what ships; returns the folder with the programs.
-    fn build_programs(&self) -> anyhow::Result<PathBuf> {
-        let status = self
-            .cargo()
-            .args(["build", "--bins", "--target", TARGET, "--workspace"])
-            .args(["--exclude", "xtask", "--exclude", "faceset-benches"])
-            .status()
-            .context("cannot run cargo")?;
-        anyhow::ensure!(status.success(), "building the programs failed");
-        Ok(self.target.join(TARGET).join("debug"))
-    }
-
-    /// One of the programs in `folder`, to be run by Wine.
-    fn program(&self, folder: &Path, name: &str) -> Command {
-        self.wine.command(&folder.join(format!("{name}.exe")))
+    /// `FACE_SETS_HOME` as Windows programs are told it.
+    fn windows_home_for_programs(&self) -> String {
+        windows_path(&self.windows_home)
     }
 
     /// The cargo of this run, building for Windows.
@@ -195,7 +182,6 @@ impl Stage<'_> {
             .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
             .env("CARGO_PROFILE_TEST_DEBUG", "false")
-            .env("FACE_SETS_HOME", windows_path(&self.windows_home))
             .envs(nasm::path(self.home).map(|path| ("PATH", path)))
             .stdin(Stdio::null());
         for (name, value) in self.toolchain.settings(self.wine.runner()) {
@@ -232,4 +218,31 @@ fn link_to(_: &Path, _: &Path) -> std::io::Result<()> {
 
 fn cargo_program() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_split_between_cargo_and_the_tests() {
+        let all: Vec<String> = ["-p", "a", "--", "name", "--", "x"]
+            .map(str::to_owned)
+            .into();
+        let (cargo, tests) = split(&all);
+        assert_eq!(cargo, ["-p", "a"]);
+        assert_eq!(tests, ["name", "--", "x"]);
+        assert_eq!(split(&all[..2]), (&all[..2], &[][..]));
+    }
+
+    #[test]
+    fn a_skipped_stage_says_so_and_fails_nobody() {
+        let skipped = Verdict::Skipped("apt has no package x".to_owned());
+        assert_eq!(
+            skipped.to_string(),
+            "windows: SKIPPED: apt has no package x"
+        );
+        assert_eq!(skipped.code(), ExitCode::SUCCESS);
+        assert_eq!(Verdict::Failed(String::new()).code(), ExitCode::FAILURE);
+    }
 }

@@ -13,6 +13,8 @@ use crate::clients::run_quietly;
 /// No single program of the tests runs longer. Seconds; the slowest took under
 /// a minute on two cores.
 const LONGEST_RUN: u32 = 900;
+/// Making the prefix takes half a minute. Seconds.
+const PREFIX_WITHIN: u32 = 600;
 /// How long the server waits for the next program. Seconds.
 const SERVER_WAITS: u32 = 120;
 
@@ -45,7 +47,6 @@ impl Wine {
         if !wine.prefix.join("ready").is_file() {
             wine.make(toolchain)?;
         }
-        wine.start_server()?;
         Ok(wine)
     }
 
@@ -55,10 +56,20 @@ impl Wine {
     }
 
     /// The program as a command of this machine.
-    pub(super) fn command(&self, program: &Path) -> Command {
+    pub(super) fn command(&self, program: &Path) -> anyhow::Result<Command> {
+        self.start_server()?;
         let mut command = Command::new(&self.runner);
         command.arg(program).stdin(Stdio::null());
-        command
+        Ok(command)
+    }
+
+    /// The same without a limit of time, as a process that signals reach.
+    pub(super) fn bare(&self, program: &Path) -> anyhow::Result<Command> {
+        self.start_server()?;
+        let mut command = Command::new(WINE);
+        self.with_settings(&mut command);
+        command.arg(program).stdin(Stdio::null());
+        Ok(command)
     }
 
     fn make(&self, toolchain: &Toolchain) -> anyhow::Result<()> {
@@ -66,7 +77,8 @@ impl Wine {
         if self.prefix.exists() {
             fs::remove_dir_all(&self.prefix)?;
         }
-        run_quietly(self.with_settings(Command::new("wineboot").arg("-i")))
+        let limit = PREFIX_WITHIN.to_string();
+        run_quietly(self.with_settings(Command::new("timeout").args([&limit, "wineboot", "-i"])))
             .context("cannot make a Wine prefix")?;
         run_quietly(self.with_settings(Command::new(WINE_SERVER).arg("-w")))?;
         let source = toolchain.folder.join("random_numbers.c");
@@ -97,22 +109,26 @@ impl Wine {
         Ok(())
     }
 
-    /// A server that stays, so that no program pays for its start, and none is
-    /// taken for its owner.
+    /// A server that stays, with the services of the system, unless it runs already.
+    /// Else a program starts them, and they keep the program's output open for as long as
+    /// they live: whoever reads that to its end would wait for them.
     fn start_server(&self) -> anyhow::Result<()> {
-        let status = self
-            .with_settings(Command::new(WINE_SERVER).arg(format!("-p{SERVER_WAITS}")))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .context("cannot start Wine's server")?;
-        // 2 says that one runs already.
-        anyhow::ensure!(
-            matches!(status.code(), Some(0 | 2)),
-            "Wine's server ended with {status}"
-        );
-        Ok(())
+        let run = |command: &mut Command| {
+            self.with_settings(command)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .context("cannot start Wine's server")
+        };
+        let status = run(Command::new(WINE_SERVER).arg(format!("-p{SERVER_WAITS}")))?;
+        match status.code() {
+            // A new one: the first program starts the services.
+            Some(0) => run(Command::new(WINE).args(["cmd", "/c", "exit"])).map(drop),
+            // One runs already.
+            Some(2) => Ok(()),
+            _ => anyhow::bail!("Wine's server ended with {status}"),
+        }
     }
 
     fn with_settings<'a>(&self, command: &'a mut Command) -> &'a mut Command {

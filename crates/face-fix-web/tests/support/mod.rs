@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+#[cfg(not(windows))]
 pub(crate) mod access;
+#[cfg(not(windows))]
 pub(crate) mod browser;
 pub(crate) mod drawing;
 pub(crate) mod own;

@@ -202,7 +202,7 @@ fn run_step(
             return failed(format!("it succeeded but did not write {}", new.display()));
         }
         keep_one_before(old);
-        std::fs::rename(new, old).map_err(FsError::io("replace", old))?;
+        faceset_fs::rename(new, old).map_err(FsError::io("replace", old))?;
         faceset_fs::sync_folder_of(old);
     }
     if let Some(missing) = step.makes.iter().find(|made| !made.exists()) {

@@ -12,10 +12,12 @@ use immich_fake::{Fake, Library, Shape, Uuid};
 /// 2020-01-01T00:00:00Z in microseconds.
 pub(crate) const T0: i64 = 1_577_836_800_000_000;
 
+/// Waits little between tries, and long for an answer: on a busy machine a repeated
+/// call is one too many for the tests that count.
 pub(crate) fn fast() -> ClientOptions {
     ClientOptions {
-        timeout: Duration::from_millis(400),
-        probe_timeout: Duration::from_millis(200),
+        timeout: Duration::from_mins(1),
+        probe_timeout: Duration::from_mins(1),
         retry: RetryPolicy {
             base: Duration::from_millis(2),
             ..RetryPolicy::default()
