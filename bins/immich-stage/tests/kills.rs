@@ -82,8 +82,11 @@ fn left(root: &Path) -> Left {
         );
     })
     .unwrap();
+    // What photos are called begins with the root as Linux spells it, on Windows too.
+    let head = queue.load().unwrap().head;
+    let photos_root = head.roots.values().next().unwrap().posix().to_owned();
     read_rows(&queue.aliases_path(), |_, alias: AliasRow| {
-        let target = alias.canonical.replace(&root.display().to_string(), "");
+        let target = alias.canonical.replace(&photos_root, "");
         assert!(
             left.aliases.insert(alias.asset_id, target).is_none(),
             "one alias an asset"

@@ -193,9 +193,13 @@ impl Stage<'_> {
 
 /// The folder that `FACE_SETS_HOME` names for Windows programs: their runtime
 /// library beside the models and samples of this machine's set-up.
-fn windows_home(home: &Home, toolchain: &Toolchain) -> anyhow::Result<PathBuf> {
+fn windows_home(home: &Home, toolchain: &Toolchain) -> Result<PathBuf, Lack> {
     let folder = toolchain.folder.join("home");
-    runtime::bring_for(home, "windows", "x86_64", &folder.join("runtime"))?;
+    runtime::bring_for(home, "windows", "x86_64", &folder.join("runtime")).map_err(|error| {
+        Lack::Unavailable(format!(
+            "cannot get the runtime library for Windows: {error:#}"
+        ))
+    })?;
     for shared in ["models", "samples"] {
         let link = folder.join(shared);
         if !link.exists() {
