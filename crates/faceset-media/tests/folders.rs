@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use faceset_core::{CancelToken, hash_bytes};
-use faceset_media::{MediaError, Scan, ScanOptions, SkipReason, read_bytes, scan};
+use faceset_media::{MediaError, Scan, ScanOptions, read_bytes, scan};
 use support::{lopsided, png};
 use tempfile::TempDir;
 
@@ -238,6 +238,8 @@ mod unix {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
+
+    use faceset_media::SkipReason;
 
     fn fifo(path: &Path) {
         let status = std::process::Command::new("mkfifo").arg(path).status();

@@ -31,7 +31,7 @@ impl World {
     /// What is left, with the folder of this test out of the aliases.
     fn left_without_root(&self) -> Left {
         let mut left = self.left();
-        let root = self.dir.path().display().to_string();
+        let root = support::called(self.dir.path());
         for line in left.aliases.values_mut() {
             *line = line.replace(&root, "");
         }
@@ -266,7 +266,7 @@ async fn a_full_disk_stops_the_run_with_everything_safe() {
         .unwrap();
     assert_eq!((report.open(), &report.ended), (0, &Ended::Done));
     let mut left = support::left(disk.path(), "anna");
-    let root = disk.path().display().to_string();
+    let root = support::called(disk.path());
     for line in left.aliases.values_mut() {
         *line = line.replace(&root, "");
     }

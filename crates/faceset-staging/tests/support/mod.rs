@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use faceset_core::{CancelToken, NoProgress};
-use faceset_queue::{AliasRow, QueueDir, QueueItem, latest_states, read_rows};
+use faceset_queue::{
+    AliasRow, PathStyle, QueueDir, QueueItem, RootPaths, latest_states, read_rows,
+};
 use faceset_staging::{StageCtx, StageOptions, StageReport, StageSettings, StagingError};
 use immich_client::{ApiKey, BaseUrl, Client, ClientOptions, RetryPolicy};
 use immich_fake::{Content, Fake, Library, Shape, Uuid};
@@ -172,6 +174,12 @@ pub(crate) struct Left {
     pub(crate) items: BTreeMap<String, String>,
     pub(crate) aliases: BTreeMap<String, String>,
     pub(crate) states: BTreeMap<String, String>,
+}
+
+/// What a folder is called in queues and caches: as Linux spells it, on Windows too.
+pub(crate) fn called(folder: &Path) -> String {
+    let root = RootPaths::from_local(folder.to_str().unwrap(), PathStyle::here()).unwrap();
+    root.posix().to_owned()
 }
 
 pub(crate) fn left(root: &Path, label: &str) -> Left {
