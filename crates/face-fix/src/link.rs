@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use faceset_cache::Cache;
 use faceset_core::{CancelToken, ContentHash, Progress, SourcePath};
-use faceset_queue::{AliasRow, Queue, QueueDir, QueueError, read_rows};
+use faceset_queue::{AliasRow, PathStyle, Queue, QueueDir, QueueError, read_rows, respelled};
 use immich_client::AssetId;
 use serde::Serialize;
 use sha1::{Digest, Sha1};
@@ -144,7 +145,8 @@ pub fn link_by_reading(
         if cancel.is_cancelled() {
             break;
         }
-        match hashes(file.path.as_path()) {
+        let place = respelled(file.path.as_str(), PathStyle::here());
+        match hashes(Path::new(&*place)) {
             Err(_) => report.n_unreadable += 1,
             Ok((_, sha256)) if sha256 != file.sha256 => report.n_changed += 1,
             Ok((sha1, sha256)) => {
@@ -162,7 +164,7 @@ pub fn link_by_reading(
     (links, report)
 }
 
-fn hashes(path: &std::path::Path) -> std::io::Result<([u8; 20], ContentHash)> {
+fn hashes(path: &Path) -> std::io::Result<([u8; 20], ContentHash)> {
     let mut file = File::open(path)?;
     let (mut sha1, mut sha256) = (Sha1::new(), Sha256::new());
     let mut buffer = vec![0; 1 << 16];

@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::embed::Problem;
+use crate::photo::place_of;
 use crate::{Ctx, PipelineError};
 
 /// How a photo gets into a folder.
@@ -175,7 +176,7 @@ pub fn apply(
         ctx.check()?;
         let results: Vec<_> = batch
             .par_iter()
-            .map(|(target, source)| place(source.as_path(), target, mode))
+            .map(|(target, source)| place(&place_of(source), target, mode))
             .collect();
         for ((_, source), result) in batch.iter().zip(results) {
             match result {

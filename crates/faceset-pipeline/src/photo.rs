@@ -1,17 +1,28 @@
 //! Reading one photo: bytes, identity, upright pixels.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use faceset_cache::Cache;
 use faceset_core::SourcePath;
 use faceset_export::PixelSource;
 use faceset_media::{DEFAULT_MAX_FILE_BYTES, DecodeLimits, FileBytes, Picture, decode, read_bytes};
+use faceset_queue::{PathStyle, respelled};
 use faceset_report::Pictures;
 use image::RgbImage;
 
+/// Where a photo of a cache lies on this system: a cache of Windows is read on Linux
+/// below Windows, and the other way round.
+pub(crate) fn place_of(path: &SourcePath) -> Cow<'_, Path> {
+    match respelled(path.as_str(), PathStyle::here()) {
+        Cow::Borrowed(text) => Cow::Borrowed(Path::new(text)),
+        Cow::Owned(text) => Cow::Owned(text.into()),
+    }
+}
+
 /// Reads and hashes; the error is one line for people.
 pub(crate) fn read(path: &SourcePath) -> Result<FileBytes, String> {
-    read_place(path.as_path())
+    read_place(&place_of(path))
 }
 
 /// The same for a file that is called otherwise in the cache.

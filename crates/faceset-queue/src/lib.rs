@@ -33,5 +33,7 @@ pub use portable::{MAX_PART_BYTES, MAX_PATH_BYTES, NameRefusal, PortablePath};
 pub use root::{RootId, RootOverride, RootOverrides, RootPaths, RootPlace};
 pub use shard::Shard;
 pub use state::{ALIASES_VERSION, AliasRow, STATE_VERSION, StageStatus, StateRow, latest_states};
-pub use style::{PathRefusal, PathStyle, is_absolute, posix_to_windows, windows_to_posix};
+pub use style::{
+    PathRefusal, PathStyle, is_absolute, posix_to_windows, respelled, windows_to_posix,
+};
 pub use users::{USERS_VERSION, read_users, write_users};

@@ -3,6 +3,8 @@
 //!
 //! Text only; nothing here asks the system. What a root is, is in `root`.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::PortablePath;
@@ -163,9 +165,38 @@ pub fn windows_to_posix(path: &str) -> Result<String, PathRefusal> {
     Ok(posix)
 }
 
+/// How a photo that a cache calls `path` is spelled where it is opened. What lies
+/// on a drive of the other system's spelling is respelled; anything else, also
+/// what has no counterpart, is itself.
+pub fn respelled(path: &str, style: PathStyle) -> Cow<'_, str> {
+    let other = match style {
+        PathStyle::Posix => windows_to_posix(path),
+        PathStyle::Windows => posix_to_windows(path),
+    };
+    other.map_or(Cow::Borrowed(path), Cow::Owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_other_systems_drives_are_respelled() {
+        let posix = |path| respelled(path, PathStyle::Posix).into_owned();
+        let windows = |path| respelled(path, PathStyle::Windows).into_owned();
+        assert_eq!(posix(r"E:\Bilder\a.jpg"), "/mnt/e/Bilder/a.jpg");
+        assert_eq!(windows("/mnt/e/Bilder/a.jpg"), r"E:\Bilder\a.jpg");
+        for kept in [
+            "/home/ada/a.jpg",
+            "/mnt/wsl/a.jpg",
+            r"\nas\photos\a.jpg",
+            "a.jpg",
+        ] {
+            assert_eq!((posix(kept), windows(kept)), (kept.into(), kept.into()));
+        }
+        assert_eq!(posix("/mnt/e/a.jpg"), "/mnt/e/a.jpg");
+        assert_eq!(windows(r"E:\a.jpg"), r"E:\a.jpg");
+    }
 
     #[test]
     fn drives_map_both_ways() {

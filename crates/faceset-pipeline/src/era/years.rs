@@ -15,7 +15,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Ctx, PipelineError, photo};
+use crate::photo::{self, place_of};
+use crate::{Ctx, PipelineError};
 
 /// Version of the file of capture dates.
 pub const YEARS_VERSION: u32 = 1;
@@ -216,7 +217,7 @@ fn look_up(cache: &Cache, entry: &FileEntry, known: &BTreeMap<SourcePath, YearEn
     let others = cache.places(&entry.path).into_iter();
     let places = std::iter::once(&entry.path).chain(others.filter(|p| **p != entry.path));
     for place in places {
-        let Ok(about) = std::fs::metadata(place.as_path()) else {
+        let Ok(about) = std::fs::metadata(place_of(place)) else {
             continue;
         };
         if !about.is_file() {
