@@ -1,7 +1,7 @@
 //! The tests of this workspace as Windows programs, run by Wine one after another.
 //! Owns which of them run, and what a failure is.
 
-use std::process::Stdio;
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -32,6 +32,12 @@ const NOT_UNDER_WINE: [(&str, &str); 5] = [
         "Wine does not rename over a file that a reader has open, Windows does",
     ),
 ];
+
+/// How long one test program may take. The longest took a third of it on a busy
+/// machine; a program that hangs must not hold up everything else.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+/// How often a running program is looked at.
+const POLL: Duration = Duration::from_millis(100);
 
 /// This program is built, since set-up on Windows is its work; its tests start the
 /// programs of this machine.
@@ -126,14 +132,35 @@ fn passes(stage: &Stage<'_>, program: &Program, arguments: &[String]) -> anyhow:
     for (name, _) in NOT_UNDER_WINE {
         command.args(["--skip", name]);
     }
-    let status = command
+    let mut child = command
         .stdin(Stdio::null())
-        .status()
+        .spawn()
         .with_context(|| format!("cannot run {}", program.path.display()))?;
+    let Some(status) = within(&mut child, LIMIT)? else {
+        let minutes = LIMIT.as_secs() / 60;
+        println!("  {} was stopped after {minutes} minutes", shown(program));
+        return Ok(false);
+    };
     if !status.success() {
         println!("  {} ended with {status}", shown(program));
     }
     Ok(status.success())
+}
+
+/// How a program ended; `None` when it had to be stopped at the limit.
+fn within(child: &mut Child, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().context("cannot watch a program")? {
+            return Ok(Some(status));
+        }
+        if begun.elapsed() > limit {
+            child.kill().context("cannot stop a program")?;
+            child.wait().context("cannot watch a program")?;
+            return Ok(None);
+        }
+        std::thread::sleep(POLL);
+    }
 }
 
 /// `faceset-cache store`: package and target.
@@ -161,6 +188,19 @@ mod tests {
         );
         outcome.failed.push("c d".to_owned());
         assert!(outcome.require().unwrap_err().to_string().contains("c d"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_hangs_is_stopped_and_one_that_ends_is_not() {
+        let start = |seconds: &str| {
+            let mut command = std::process::Command::new("sleep");
+            command.arg(seconds).spawn().unwrap()
+        };
+        let stopped = within(&mut start("3600"), Duration::from_millis(1)).unwrap();
+        assert_eq!(stopped, None);
+        let ended = within(&mut start("0"), Duration::from_secs(3600)).unwrap();
+        assert!(ended.unwrap().success());
     }
 
     #[test]
