@@ -9,7 +9,9 @@ use std::process::{Child, Command, Output, Stdio};
 
 use faceset_cache::{CacheMeta, CacheWriter, PackIdentity};
 use faceset_core::{BBox, FaceRecord, FileEntry, FileStatus, SourcePath, hash_bytes};
-use faceset_queue::{PortablePath, QueueDir, QueueHead, QueueItem, RootId, RootPaths, Sha1Hash};
+use faceset_queue::{
+    PathStyle, PortablePath, QueueDir, QueueHead, QueueItem, RootId, RootPaths, Sha1Hash,
+};
 use immich_fake::{Fake, Library, Shape, Uuid};
 use serde_json::{Value, json};
 
@@ -76,7 +78,8 @@ impl World {
         let queue = QueueDir::new(self.path("queue"));
         std::fs::create_dir_all(queue.folder()).unwrap();
         let root = RootId::new("uta").unwrap();
-        let paths = RootPaths::new(self.folder.path().to_str().unwrap().to_owned(), None).unwrap();
+        let folder = self.folder.path().to_str().unwrap();
+        let paths = RootPaths::from_local(folder, PathStyle::here()).unwrap();
         let head = QueueHead::new("Uta", root.clone(), paths);
         queue.write_head(&head).unwrap();
         let mut items = queue.append_items().unwrap();

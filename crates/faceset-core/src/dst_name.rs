@@ -73,12 +73,12 @@ fn looks_like_suffixed(flat: &str) -> bool {
     tail.len() == SUFFIX_DIGITS && tail.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Splits `name.ext` before the last dot; an extension is at most 10 bytes.
+/// Splits `name.ext` before the last dot; an extension is at most 10 bytes and does
+/// not end in a space.
 fn split_extension(name: &str) -> (&str, &str) {
+    let is_extension = |dot: usize| (2..=10).contains(&(name.len() - dot)) && !name.ends_with(' ');
     match name.rfind('.') {
-        Some(dot) if dot > 0 && name.len() - dot <= 10 && name.len() - dot > 1 => {
-            name.split_at(dot)
-        }
+        Some(dot) if dot > 0 && is_extension(dot) => name.split_at(dot),
         _ => (name.trim_end_matches(['.', ' ']), ""),
     }
 }
@@ -94,6 +94,14 @@ mod tests {
             safe_dst_name("/photos/2019/Été/IMG_1.JPG"),
             "photos__2019__Été__IMG_1.JPG"
         );
+    }
+
+    #[test]
+    fn no_name_ends_in_a_space_or_a_dot() {
+        for path in ["/a.jp ", "/a.jpg. ", "/a. . ", "/a.", "/ "] {
+            let name = safe_dst_name(path);
+            assert!(!name.ends_with(['.', ' ']), "{path:?}: {name:?}");
+        }
     }
 
     #[test]

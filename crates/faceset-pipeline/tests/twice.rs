@@ -34,7 +34,7 @@ fn two_faces_of_one_person_on_one_photo_are_listed_by_what_they_are() {
         found
             .iter()
             .map(|t| {
-                let file = t.faces[0].path.as_str().rsplit('/').next().unwrap();
+                let file = t.faces[0].path.as_str().rsplit(['/', '\\']).next().unwrap();
                 (t.number.get(), file.to_owned(), t.pair)
             })
             .collect()

@@ -185,8 +185,14 @@ impl StageOptions {
 mod tests {
     use super::*;
 
+    const ROOT: &str = if cfg!(windows) {
+        r"C:\srv\faces"
+    } else {
+        "/srv/faces"
+    };
+
     fn checked(change: impl FnOnce(&mut StageSettings)) -> Result<StageOptions, StagingError> {
-        let mut settings = StageSettings::new("/srv/faces", "anna");
+        let mut settings = StageSettings::new(ROOT, "anna");
         change(&mut settings);
         settings.try_into()
     }
@@ -194,12 +200,13 @@ mod tests {
     #[test]
     fn places_lie_below_the_root_by_label() {
         let places = checked(|_| {}).unwrap().places;
-        assert_eq!(places.photos, Path::new("/srv/faces/immich/anna"));
+        let root = Path::new(ROOT);
+        assert_eq!(places.photos, root.join("immich/anna"));
         assert_eq!(
             places.queue.head_path(),
-            Path::new("/srv/faces/work/immich/anna/queue.json")
+            root.join("work/immich/anna/queue.json")
         );
-        assert_eq!(places.users, Path::new("/srv/faces/work/immich/users.json"));
+        assert_eq!(places.users, root.join("work/immich/users.json"));
     }
 
     #[test]

@@ -238,7 +238,7 @@ pub(crate) fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
                 todo.push(path);
             } else if path.extension().is_none_or(|e| e != "lock") {
                 let name = path.strip_prefix(root).unwrap().to_string_lossy();
-                found.insert(name.into_owned(), std::fs::read(&path).unwrap());
+                found.insert(name.replace('\\', "/"), std::fs::read(&path).unwrap());
             }
         }
     }
