@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
 use crate::home::Home;
-use crate::{nasm, openvino, python, setup, windows};
+use crate::{nasm, openvino, python, setup};
 
 /// Builds `sort-faces` and sorts `src` into `out`.
 pub(crate) fn sort(
@@ -106,14 +106,9 @@ const CHECKS: [Check; 3] = [
     },
 ];
 
-/// Latest begin of the Windows stage in a whole run. From nothing it takes about 40
-/// minutes on two cores, and a run has to end within 90.
-const WINDOWS_BEGINS_BY: Duration = Duration::from_mins(45);
-
-/// Runs every check to its end, then set-up, the tests and the tests on Windows;
-/// fails when any failed. What took how long is said.
+/// Runs every check to its end, then set-up and the tests; fails when any failed.
+/// What took how long is said.
 pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
-    let begun = Instant::now();
     // Before the first build: a build without it is not made again with it.
     setup::assembler(home);
     let mut failed = Vec::new();
@@ -146,15 +141,6 @@ pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
     // Without a browser the tests of the page fail here, and say what to install.
     if timed(|| test(home, &[], None))? != ExitCode::SUCCESS {
         failed.push("tests");
-    }
-    if begun.elapsed() > WINDOWS_BEGINS_BY {
-        println!(
-            "windows: SKIPPED: the checks before it took {} minutes, so it could not end in time; \
-             run `cargo xtask windows`",
-            begun.elapsed().as_secs() / 60
-        );
-    } else if let windows::Verdict::Failed(_) = timed(|| windows::stage(home, &[])) {
-        failed.push("windows");
     }
     if let Some(why) = no_openvino {
         println!("SKIPPED: OpenVINO on the processor ({why:#})");
