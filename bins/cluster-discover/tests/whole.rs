@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use faceset_core::{CancelToken, NoProgress};
 use faceset_pipeline::embed::{self, EmbedOptions};
 use faceset_pipeline::{Ctx, Engine, PackChoice};
-use faceset_testkit::home;
+use faceset_testkit::{home, sample_files};
 use serde_json::Value;
 
 /// Kills that must hit a running process.
@@ -20,27 +20,9 @@ const N_KILLS: usize = 12;
 
 /// Embeds every `step`-th sample picture below `dir/photos`.
 fn library(dir: &Path, step: usize) -> PathBuf {
-    let samples = home().join("samples").join("library");
-    assert!(
-        samples.is_dir(),
-        "{} is missing: run `cargo xtask setup`",
-        samples.display()
-    );
     let photos = dir.join("photos");
     fs::create_dir_all(&photos).unwrap();
-    let mut found = Vec::new();
-    let mut todo = vec![samples];
-    while let Some(folder) = todo.pop() {
-        for entry in fs::read_dir(folder).unwrap().flatten() {
-            if entry.path().is_dir() {
-                todo.push(entry.path());
-            } else {
-                found.push(entry.path());
-            }
-        }
-    }
-    found.sort();
-    for (at, photo) in found.iter().step_by(step).enumerate() {
+    for (at, photo) in sample_files().iter().step_by(step).enumerate() {
         let name = photo.file_name().unwrap().to_string_lossy().into_owned();
         fs::copy(photo, photos.join(format!("{at:03}_{name}"))).unwrap();
     }

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use faceset_cache::load;
 use faceset_core::hash_bytes;
 use faceset_queue::{PortablePath, QueueDir, QueueHead, QueueItem, RootId, RootPaths};
-use faceset_testkit::home;
+use faceset_testkit::{home, sample_files};
 use serde_json::Value;
 
 fn worker(arguments: &[&str]) -> Output {
@@ -33,12 +33,6 @@ fn ends(arguments: &[&str], code: i32) -> (Value, String) {
 /// Every `step`-th photo of the sample library in a queue of its own; its root
 /// names photos as another machine does.
 fn staged(dir: &Path, step: usize) -> (QueueDir, String) {
-    let library = home().join("samples").join("library");
-    assert!(
-        library.is_dir(),
-        "{} is missing: run `cargo xtask setup`",
-        library.display()
-    );
     let root = dir.join("photos");
     std::fs::create_dir_all(&root).unwrap();
     let queue = QueueDir::new(dir.join("queue"));
@@ -48,7 +42,7 @@ fn staged(dir: &Path, step: usize) -> (QueueDir, String) {
         .write_head(&QueueHead::new("Alice", id.clone(), paths))
         .unwrap();
     let mut items = queue.append_items().unwrap();
-    for (nth, photo) in photos(&library).iter().step_by(step).enumerate() {
+    for (nth, photo) in sample_files().iter().step_by(step).enumerate() {
         let extension = photo.extension().unwrap().to_str().unwrap();
         let rel = PortablePath::new(format!("{nth:03}.{extension}")).unwrap();
         let bytes = std::fs::read(photo).unwrap();
@@ -72,19 +66,6 @@ fn staged(dir: &Path, step: usize) -> (QueueDir, String) {
     }
     drop(items);
     (queue, format!("alice={}", root.display()))
-}
-
-fn photos(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        if entry.path().is_dir() {
-            found.extend(photos(&entry.path()));
-        } else {
-            found.push(entry.path());
-        }
-    }
-    found.sort();
-    found
 }
 
 fn text(path: &Path) -> &str {

@@ -9,8 +9,8 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
-use common::{report, samples, text, tree_without_times};
-use faceset_testkit::home;
+use common::{report, text, tree_without_times};
+use faceset_testkit::{home, sample_library};
 use serde_json::Value;
 
 fn read_json(path: &Path) -> Value {
@@ -19,7 +19,7 @@ fn read_json(path: &Path) -> Value {
 
 /// The one person that most photos of a folder show, and in how many.
 fn majority(images: &Value, truth: &Value) -> (String, usize, usize) {
-    let library = format!("{}/", text(&samples()).replace('\\', "/"));
+    let library = format!("{}/", text(&sample_library()).replace('\\', "/"));
     let mut votes: BTreeMap<String, usize> = BTreeMap::new();
     let images = images.as_array().unwrap();
     for image in images {
@@ -44,7 +44,7 @@ fn majority(images: &Value, truth: &Value) -> (String, usize, usize) {
 fn a_folder_of_photos_becomes_checked_sets_and_a_second_run_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("result");
-    let library = samples();
+    let library = sample_library();
     let first = report(&["sort", text(&library), text(&out)]);
 
     // Every path that was seen is in exactly one bucket.

@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::{report, samples, sort_faces, text, tree};
+use common::{report, sort_faces, text, tree};
+use faceset_testkit::sample_files;
 use serde_json::Value;
 
 /// Kills that must hit a running process, for each of the two commands.
@@ -31,19 +32,8 @@ fn exif(date: &str) -> Vec<u8> {
 
 /// The JPEGs of the sample library, without what they say of themselves.
 fn jpegs() -> Vec<Vec<u8>> {
-    let mut paths = Vec::new();
-    let mut todo = vec![samples()];
-    while let Some(folder) = todo.pop() {
-        for entry in fs::read_dir(folder).unwrap().flatten() {
-            if entry.path().is_dir() {
-                todo.push(entry.path());
-            } else {
-                paths.push(entry.path());
-            }
-        }
-    }
-    paths.sort();
-    let all = paths.iter().map(|path| fs::read(path).unwrap());
+    let all = sample_files().into_iter();
+    let all = all.map(|path| fs::read(path).unwrap());
     all.filter(|bytes| bytes.starts_with(&[0xFF, 0xD8]))
         .collect()
 }

@@ -48,7 +48,7 @@ fn shards_are_merged_searched_and_grouped_by_every_rule() {
 
     // The whole chain gives the registry that search names people by.
     let out = at("result");
-    report(&["sort", text(&common::samples()), text(&out)]);
+    report(&["sort", text(&faceset_testkit::sample_library()), text(&out)]);
     let swap = out.join("facesets_swap_ready");
     let cache = out.join("work").join("cache").join("faces.npz");
     let manifest: serde_json::Value = serde_json::from_slice(

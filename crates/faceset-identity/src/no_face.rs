@@ -44,14 +44,8 @@ impl Registry {
         let (mut changes, mut notes) = (Vec::new(), Vec::new());
         if self.no_face(face).is_none() {
             if let Some((id, owner)) = self.owner_of(face) {
-                let removal = self.plan_not_this_person(owner, face)?;
-                notes = removal.notes;
-                changes.extend(
-                    removal
-                        .changes
-                        .into_iter()
-                        .filter(|c| !matches!(c, Change::NotThisPerson(_))),
-                );
+                let release = self.plan_release(owner, face)?;
+                (changes, notes) = (release.changes, release.notes);
                 let stored = self.identities[&owner].faces.of_id(&id);
                 key = stored.expect("an owner lists its faces").clone();
             }

@@ -406,6 +406,19 @@ impl Registry {
         Ok(plan)
     }
 
+    /// Takes a face from its owner without saying that it can't be theirs.
+    pub(crate) fn plan_release(
+        &self,
+        owner: FacesetNumber,
+        face: &FaceKey,
+    ) -> Result<Plan, IdentityError> {
+        let mut release = self.plan_not_this_person(owner, face)?;
+        release
+            .changes
+            .retain(|change| !matches!(change, Change::NotThisPerson(_)));
+        Ok(release)
+    }
+
     /// Notes that a face is this person, whoever had it before and whatever was
     /// said before.
     pub fn plan_this_person(
@@ -422,14 +435,7 @@ impl Registry {
             if self.root(owner) == person.number {
                 return Ok(self.plan(what, changes));
             }
-            let removal = self.plan_not_this_person(owner, face)?;
-            // The other person loses the face, but nobody said it can't be them.
-            changes.extend(
-                removal
-                    .changes
-                    .into_iter()
-                    .filter(|c| !matches!(c, Change::NotThisPerson(_))),
-            );
+            changes = self.plan_release(owner, face)?.changes;
             let stored = self.identities[&owner].faces.of_id(&id);
             key = stored.expect("an owner lists its faces").clone();
         }

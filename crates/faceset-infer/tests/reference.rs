@@ -20,8 +20,8 @@ use faceset_infer::{AUTO_ORDER, AnalyzedFace, Analyzer, Pack, Provider, Purpose,
 use faceset_testkit::repo_root;
 use image::{Rgb, RgbImage};
 use support::{
-    Reference, ReferenceFace, ReferencePicture, analyzer, cosine, free_analyzer, free_model,
-    free_models,
+    Reference, ReferenceFace, ReferencePicture, SCRFD_PACK, analyzer, cosine, free_analyzer,
+    free_model, free_models,
 };
 
 /// Same points, another decoder and another warp: what is left is rounding.
@@ -100,35 +100,6 @@ fn embeddings_at_the_reference_points_are_insightfaces() {
         }
     }
 }
-
-/// A pack of SCRFD and the free recogniser, as make_reference.py runs them.
-const SCRFD_PACK: &str = r#"
-format = 1
-name = "reference"
-title = "insightface's SCRFD with the free recogniser"
-licence = "as the files"
-source = "shared models beside the repository"
-[detector]
-file = "scrfd_2.5g_kps.onnx"
-kind = "scrfd"
-width = 640
-height = 640
-color = "rgb"
-mean = 127.5
-std = 128.0
-score_threshold = 0.5
-nms_threshold = 0.4
-[recognizer]
-file = "fr_feature.onnx"
-size = 112
-color = "bgr"
-mean = 127.0
-std = 128.0
-dim = 512
-[thresholds]
-cluster = 0.55
-match = 0.45
-"#;
 
 /// In addition: the detector is nothing that set-up brings.
 #[test]

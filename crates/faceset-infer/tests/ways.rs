@@ -11,7 +11,7 @@ use std::io::Write as _;
 use faceset_infer::{Analyzer, FREE_PACK, InferError, Pack, Purpose, RescueWay, Variant};
 use faceset_testkit::repo_root;
 use image::imageops::{rotate90, rotate270};
-use support::{Reference, free_analyzer, free_model, free_models, runtime};
+use support::{Reference, SCRFD_PACK, free_analyzer, free_model, free_models, runtime};
 
 #[test]
 fn a_photo_on_its_side_gives_the_faces_of_the_upright_one() {
@@ -62,34 +62,6 @@ fn a_detector_of_one_size_takes_no_variant_and_says_which_packs_do() {
     }
 }
 
-const SCRFD_PACK: &str = r#"
-format = 1
-name = "scrfd"
-title = "SCRFD with the free recogniser"
-licence = "as the files"
-source = "shared models beside the repository"
-[detector]
-file = "scrfd_2.5g_kps.onnx"
-kind = "scrfd"
-width = 640
-height = 640
-color = "rgb"
-mean = 127.5
-std = 128.0
-score_threshold = 0.5
-nms_threshold = 0.4
-[recognizer]
-file = "fr_feature.onnx"
-size = 112
-color = "bgr"
-mean = 127.0
-std = 128.0
-dim = 512
-[thresholds]
-cluster = 0.55
-match = 0.45
-"#;
-
 /// In addition: the detector is nothing that set-up brings.
 #[test]
 fn variants_of_scrfd_find_the_same_faces_under_another_identity() {
@@ -108,7 +80,7 @@ fn variants_of_scrfd_find_the_same_faces_under_another_identity() {
     let recognizer = models.path().join("fr_feature.onnx");
     fs::copy(free_model("fr_feature.onnx"), recognizer).unwrap();
     let located = |variant: &str| {
-        Pack::parse(SCRFD_PACK, "scrfd")
+        Pack::parse(SCRFD_PACK, "reference")
             .unwrap()
             .locate(&[models.path().to_path_buf()])
             .unwrap()

@@ -1,4 +1,5 @@
-//! What tests share: where things are in a checkout, and programs of other packages.
+//! What tests share: where things are in a checkout, sample pictures, programs of other
+//! packages.
 //!
 //! A development dependency only; nothing that ships may use it. The rules that
 //! hold the workspace together are tested in this crate's `tests/`: who may
@@ -26,6 +27,41 @@ pub fn home() -> PathBuf {
         Some(home) => PathBuf::from(home),
         None => repo_root().join(".faceset"),
     }
+}
+
+/// The sample library that `cargo xtask setup` made.
+///
+/// # Panics
+/// When it is not there, with what to run.
+pub fn sample_library() -> PathBuf {
+    let library = home().join("samples").join("library");
+    assert!(
+        library.is_dir(),
+        "{} is missing: run `cargo xtask setup`",
+        library.display()
+    );
+    library
+}
+
+/// Every file of the sample library, in the order of their paths.
+///
+/// # Panics
+/// When the library is not there or a folder of it can't be listed.
+pub fn sample_files() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut todo = vec![sample_library()];
+    while let Some(folder) = todo.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder of the samples is listed") {
+            let path = entry.expect("an entry of the samples is read").path();
+            if path.is_dir() {
+                todo.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 /// The program `name` of the package of that name, beside `beside`: a program that

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use faceset_media::DecodeLimits;
-use faceset_testkit::{home, program};
+use faceset_testkit::{home, program, sample_files, sample_library};
 use immich_fake::{Content, Fake, Library, Shape, Uuid};
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ impl Bench {
         for name in ["embed-worker", "sort-faces", "cluster-discover"] {
             program(env!("CARGO_BIN_EXE_immich-stage"), name);
         }
-        let pictures = samples();
+        let pictures = sample_files();
         let mut library = Library::new();
         let mut users = BTreeMap::new();
         for (label, name) in [("anna", "Anna"), ("bob", "Bob")] {
@@ -368,34 +368,10 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// The sample pictures of set-up, in order.
-fn samples() -> Vec<PathBuf> {
-    let library = home().join("samples").join("library");
-    assert!(
-        library.is_dir(),
-        "{} is missing: run `cargo xtask setup`",
-        library.display()
-    );
-    let mut found = Vec::new();
-    let mut todo = vec![library];
-    while let Some(folder) = todo.pop() {
-        for entry in fs::read_dir(folder).unwrap().flatten() {
-            if entry.path().is_dir() {
-                todo.push(entry.path());
-            } else {
-                found.push(entry.path());
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
 /// How many people set-up's list names on a sample picture.
 fn n_people(picture: &Path) -> usize {
     let truth = read_json(&home().join("samples").join("truth.json"));
-    let library = home().join("samples").join("library");
-    let Ok(name) = picture.strip_prefix(library) else {
+    let Ok(name) = picture.strip_prefix(sample_library()) else {
         return 0;
     };
     let people = truth["photos"][&*name.to_string_lossy()].as_array();

@@ -7,22 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use faceset_testkit::home;
+use faceset_testkit::{home, sample_files};
 use serde_json::Value;
-
-/// The sample library of set-up.
-pub(crate) fn samples() -> PathBuf {
-    let library = home().join("samples").join("library");
-    assert!(
-        library.is_dir(),
-        "{} is missing: run `cargo xtask setup`",
-        library.display()
-    );
-    library
-}
 
 /// The binary with the models of set-up and no log.
 pub(crate) fn sort_faces() -> Command {
@@ -96,18 +85,7 @@ pub(crate) fn tree_without_times(root: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Copies some photos of the sample library into a folder: every `step`-th.
 pub(crate) fn some_samples(to: &Path, step: usize) -> usize {
-    let mut photos = Vec::new();
-    let mut todo = vec![samples()];
-    while let Some(folder) = todo.pop() {
-        for entry in fs::read_dir(folder).unwrap().flatten() {
-            if entry.path().is_dir() {
-                todo.push(entry.path());
-            } else {
-                photos.push(entry.path());
-            }
-        }
-    }
-    photos.sort();
+    let photos = sample_files();
     fs::create_dir_all(to).unwrap();
     let chosen: Vec<_> = photos.iter().step_by(step).collect();
     for (at, photo) in chosen.iter().enumerate() {

@@ -19,6 +19,35 @@ use serde::Deserialize;
 
 const ADVICE: &str = "run `cargo xtask setup`";
 
+/// A pack of SCRFD and the free recogniser, as make_reference.py runs them.
+pub(crate) const SCRFD_PACK: &str = r#"
+format = 1
+name = "reference"
+title = "insightface's SCRFD with the free recogniser"
+licence = "as the files"
+source = "shared models beside the repository"
+[detector]
+file = "scrfd_2.5g_kps.onnx"
+kind = "scrfd"
+width = 640
+height = 640
+color = "rgb"
+mean = 127.5
+std = 128.0
+score_threshold = 0.5
+nms_threshold = 0.4
+[recognizer]
+file = "fr_feature.onnx"
+size = 112
+color = "bgr"
+mean = 127.0
+std = 128.0
+dim = 512
+[thresholds]
+cluster = 0.55
+match = 0.45
+"#;
+
 /// `fixtures/parity/reference.json`.
 #[derive(Deserialize)]
 pub(crate) struct Reference {
