@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
 use crate::home::Home;
+use crate::windows::{self, Verdict};
 use crate::{nasm, openvino, python, setup};
 
 /// Builds `sort-faces` and sorts `src` into `out`.
@@ -106,9 +107,14 @@ const CHECKS: [Check; 3] = [
     },
 ];
 
-/// Runs every check to its end, then set-up and the tests; fails when any failed.
-/// What took how long is said.
+/// The Windows stage of the checks is skipped, and says so, when the rest took longer
+/// than this: the checks as a whole must end.
+const WINDOWS_BEGINS_BY: Duration = Duration::from_mins(50);
+
+/// Runs every check to its end, then set-up, the tests and the Windows stage; fails
+/// when any failed. What took how long is said.
 pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
     // Before the first build: a build without it is not made again with it.
     setup::assembler(home);
     let mut failed = Vec::new();
@@ -142,9 +148,21 @@ pub(crate) fn ci(home: &Home) -> anyhow::Result<ExitCode> {
     if timed(|| test(home, &[], None))? != ExitCode::SUCCESS {
         failed.push("tests");
     }
+    let windows = if begun.elapsed() < WINDOWS_BEGINS_BY {
+        timed(|| windows::stage(home, &[]))
+    } else {
+        Verdict::Skipped(format!(
+            "everything before it took {} minutes on this machine; run `cargo xtask windows`",
+            begun.elapsed().as_secs() / 60
+        ))
+    };
+    if let Verdict::Failed(_) = windows {
+        failed.push("windows");
+    }
     if let Some(why) = no_openvino {
         println!("SKIPPED: OpenVINO on the processor ({why:#})");
     }
+    println!("{windows}");
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }

@@ -77,7 +77,7 @@ enum Task {
         #[arg(last = true)]
         extra: Vec<String>,
     },
-    /// Format check, lints, documentation, then every test
+    /// Format check, lints, documentation, every test, then the Windows stage
     Ci,
 }
 
@@ -126,7 +126,11 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             setup::bring(&home, &setup::FOR_TESTS)?;
             cargo::test(&home, &extra, setup::browser(&home).as_deref())
         }
-        Task::Windows { extra } => Ok(windows::stage(&home, &extra).code()),
+        Task::Windows { extra } => {
+            let verdict = windows::stage(&home, &extra);
+            println!("{verdict}");
+            Ok(verdict.code())
+        }
         Task::Ci => cargo::ci(&home),
     }
 }

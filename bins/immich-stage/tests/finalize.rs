@@ -1,6 +1,5 @@
-//! The chain with stand-in programs: `sh` scripts that copy, print, fail, pause.
+//! The chain with a stand-in program (`examples/step.rs`) that copies, prints, fails, pauses.
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail the test")]
-#![cfg(unix)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +31,7 @@ fn bench() -> Bench {
     }
     states.sync().unwrap();
     let bench = Bench { dir };
-    bench.write_chain("true");
+    bench.write_chain(&[]);
     bench
 }
 
@@ -69,13 +68,34 @@ fn state(id: &str, status: StageStatus) -> StateRow {
 
 const DISCOVERY: &str = r#"{"report":{"covered":8,"raw_clusters":5,"candidates":2,"hits":[{"name":"faceset_007","n_new":3}]},"export":{"sets":[{"n_exported":9},{"n_exported":0}]}}"#;
 
+/// What a step of the chain runs: the stand-in with its actions, as TOML writes a list.
+fn run(actions: &[&str]) -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_immich-stage"))
+        .with_file_name("examples")
+        .join(format!("step{}", std::env::consts::EXE_SUFFIX));
+    let mut words = vec![program.to_str().unwrap()];
+    words.extend(actions);
+    format!("{words:?}")
+}
+
 impl Bench {
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// `trouble` is what the middle program does before its work.
-    fn write_chain(&self, trouble: &str) {
+    fn write_chain(&self, trouble: &[&str]) {
+        let joins = [
+            "note",
+            "merge",
+            "join",
+            "{new}",
+            "{mine}",
+            "{collection|if-there}",
+        ];
+        let merge = [trouble, &joins].concat();
+        // The JSON's braces are no names.
+        let discovery = DISCOVERY.replace('{', "{{");
         let chain = format!(
             r#"
 version = 1
@@ -86,26 +106,40 @@ collection = "all-faces.txt"
 sets = "sets"
 [[step]]
 name = "embed"
-run = ["sh", "-c", "echo embed >> ran; echo reading >&2; cat $0/queue.items.jsonl > $1", "{{queue}}", "{{mine}}"]
+run = {embed}
 reads = ["{{queue}}/queue.items.jsonl"]
 makes = ["{{mine}}"]
 [[step]]
 name = "merge"
-run = ["sh", "-c", "{trouble}; echo merge >> ran; cat $1 $2 > $0", "{{new}}", "{{mine}}", "{{root}}/{{collection}}"]
+run = {merge}
 reads = ["{{mine}}"]
 replaces = "{{collection}}"
 [[step]]
 name = "discover"
-run = ["sh", "-c", "echo discover >> ran; echo '{DISCOVERY}'"]
+run = {discover}
 reads = ["{{collection}}"]
-"#
+"#,
+            embed = run(&[
+                "note",
+                "embed",
+                "say",
+                "reading",
+                "join",
+                "{mine}",
+                "{queue}/queue.items.jsonl",
+            ]),
+            merge = run(&merge),
+            discover = run(&["note", "discover", "report", &discovery]),
         );
-        // The JSON's braces are no names.
-        let chain = chain.replace(
-            DISCOVERY,
-            &DISCOVERY.replace('{', "{{").replace('"', "\\\""),
+        fs::write(self.path("chain.toml"), chain).unwrap();
+    }
+
+    /// A chain of one step that may make `sets`.
+    fn write_one_step(&self, run: &str) {
+        let chain = format!(
+            "version = 1\nuser = \"anna\"\n[[step]]\nname = \"find\"\n\
+             run = {run}\nmay_make = [\"sets\"]\n"
         );
-        let chain = chain.replace(", \"{root}/{collection}\"]", ", \"{collection|if-there}\"]");
         fs::write(self.path("chain.toml"), chain).unwrap();
     }
 
@@ -258,7 +292,7 @@ fn the_people_found_most_stand_in_the_report() {
 #[test]
 fn a_failed_step_stops_the_chain_and_names_itself() {
     let b = bench();
-    b.write_chain("echo no room >&2; exit 1");
+    b.write_chain(&["say", "no room", "exit", "1"]);
     let output = b.run(&[]);
     assert_eq!(output.status.code(), Some(1));
     let words = text(&output);
@@ -267,7 +301,7 @@ fn a_failed_step_stops_the_chain_and_names_itself() {
         "{words}"
     );
     assert_eq!(b.ran(), "embed ");
-    b.write_chain("true");
+    b.write_chain(&[]);
     assert_eq!(b.run(&[]).status.code(), Some(0));
     assert_eq!(
         b.ran(),
@@ -279,19 +313,12 @@ fn a_failed_step_stops_the_chain_and_names_itself() {
 #[test]
 fn what_a_step_may_make_counts_once_it_was_there() {
     let b = bench();
-    let chain = |script: &str| {
-        let text = format!(
-            "version = 1\nuser = \"anna\"\n[[step]]\nname = \"find\"\n\
-             run = [\"sh\", \"-c\", \"echo find >> ran; {script}\"]\nmay_make = [\"sets\"]\n"
-        );
-        fs::write(b.path("chain.toml"), text).unwrap();
-    };
-    chain("true");
+    b.write_one_step(&run(&["note", "find"]));
     for _ in 0..2 {
         assert_eq!(b.run(&[]).status.code(), Some(0));
     }
     assert_eq!(b.ran(), "find ", "nothing was found, and that is done");
-    chain("touch sets");
+    b.write_one_step(&run(&["note", "find", "touch", "sets"]));
     for _ in 0..2 {
         assert_eq!(b.run(&[]).status.code(), Some(0));
     }
@@ -306,16 +333,11 @@ fn what_a_step_may_make_counts_once_it_was_there() {
 #[test]
 fn pauses_and_missing_programs_have_their_codes() {
     let b = bench();
-    b.write_chain("exit 2");
+    b.write_chain(&["exit", "2"]);
     assert_eq!(b.run(&[]).status.code(), Some(2));
-    b.write_chain("exit 130");
+    b.write_chain(&["exit", "130"]);
     assert_eq!(b.run(&[]).status.code(), Some(130));
-    let chain = fs::read_to_string(b.path("chain.toml")).unwrap();
-    fs::write(
-        b.path("chain.toml"),
-        chain.replace("\"sh\"", "\"no-such-program\""),
-    )
-    .unwrap();
+    b.write_one_step(r#"["no-such-program"]"#);
     let output = b.run(&[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains("no-such-program cannot be started"));
@@ -332,7 +354,7 @@ fn one_log_holds_what_all_programs_said() {
     assert_eq!(logs.len(), 1, "{logs:?}");
     let log = fs::read_to_string(&logs[0]).unwrap();
     assert!(log.contains("embed: reading"), "{log}");
-    assert!(log.contains("merge: sh -c"), "{log}");
+    assert!(log.contains(" note merge join "), "{log}");
 }
 
 #[test]
@@ -369,7 +391,7 @@ fn wait_for(path: &Path) {
 #[test]
 fn two_chains_on_one_library_do_not_meet() {
     let b = bench();
-    b.write_chain("touch here; while [ ! -e go ]; do sleep 0.02; done");
+    b.write_chain(&["touch", "here", "await", "go"]);
     let mut first = b
         .command()
         .stdout(Stdio::null())

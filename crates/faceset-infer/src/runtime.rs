@@ -87,11 +87,10 @@ impl Runtime {
     /// another path is refused, with the same path it returns the first one.
     pub fn load(path: &Path) -> Result<Self, InferError> {
         static LOADED: OnceLock<Mutex<Option<Runtime>>> = OnceLock::new();
-        const ADVICE: &str = "run `cargo xtask setup`, or name a library with --ort-lib";
         let refuse = |reason: String| InferError::Runtime {
             path: path.display().to_string(),
+            advice: advice(&reason).to_owned(),
             reason,
-            advice: ADVICE.to_owned(),
         };
         let path = std::path::absolute(path).map_err(|e| refuse(e.to_string()))?;
         let mut slot = LOADED
@@ -116,12 +115,7 @@ impl Runtime {
         if cfg!(windows) && directml.is_file() {
             ort::util::preload_dylib(directml.as_os_str()).map_err(|e| refuse(e.to_string()))?;
         }
-        let builder = ort::init_from(&path).map_err(|e| {
-            refuse(match std::error::Error::source(&e) {
-                Some(cause) => format!("{e}: {cause}"),
-                None => e.to_string(),
-            })
-        })?;
+        let builder = ort::init_from(&path).map_err(|e| refuse(with_causes(&e)))?;
         let environment = builder
             .with_name("face-sets")
             .with_telemetry(false)
@@ -279,6 +273,28 @@ impl Runtime {
     }
 }
 
+/// An error and what lies behind it: the system's own reason stands last.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+/// What to do about a library that was refused for `reason`.
+fn advice(reason: &str) -> &'static str {
+    // Windows' ERROR_MOD_NOT_FOUND: the file is there and a library that it needs is not,
+    // in ONNX Runtime's common builds Microsoft's C++ runtime.
+    if cfg!(windows) && reason.contains("os error 126") {
+        "install Microsoft's Visual C++ Redistributable, or run `cargo xtask setup`, whose library needs none"
+    } else {
+        "run `cargo xtask setup`, or name a library with --ort-lib"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,9 +338,22 @@ mod tests {
         );
         let foreign = dir.path().join("text.so");
         std::fs::write(&foreign, b"no library").unwrap();
-        assert!(matches!(
-            Runtime::load(&foreign),
-            Err(InferError::Runtime { .. })
-        ));
+        let refused = Runtime::load(&foreign).unwrap_err();
+        assert!(matches!(refused, InferError::Runtime { .. }), "{refused}");
+        let reason = if cfg!(windows) {
+            "os error"
+        } else {
+            "invalid ELF header"
+        };
+        if cfg!(any(windows, target_os = "linux")) {
+            assert!(refused.to_string().contains(reason), "{refused}");
+        }
+    }
+
+    #[test]
+    fn on_windows_a_missing_runtime_of_the_compiler_is_named() {
+        let named = advice("LoadLibraryExW failed: not found (os error 126)");
+        assert_eq!(named.contains("Redistributable"), cfg!(windows), "{named}");
+        assert!(!advice("no such file").contains("Redistributable"));
     }
 }

@@ -78,13 +78,11 @@ impl Verdict {
 /// Runs the stage. `extra` goes to `cargo test`, and chooses packages; what is after
 /// `--` goes to the tests.
 pub(crate) fn stage(home: &Home, extra: &[String]) -> Verdict {
-    let verdict = match run(home, extra) {
+    match run(home, extra) {
         Ok(what) => Verdict::Passed(what),
         Err(Lack::Unavailable(why)) => Verdict::Skipped(why),
         Err(Lack::Broken(error)) => Verdict::Failed(format!("{error:#}")),
-    };
-    println!("{verdict}");
-    verdict
+    }
 }
 
 fn run(home: &Home, extra: &[String]) -> Result<String, Lack> {

@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -208,7 +206,10 @@ makes = ["{{sets}}/manifest.json"]
 
     /// A program `worker.exe` that stands for one of another system: it notes its
     /// arguments, takes `X:\faces` for the root, and has Bob's photos at `share`.
+    #[cfg(unix)]
     pub(crate) fn write_far_worker(&self, share: &Path) {
+        use std::os::unix::fs::PermissionsExt as _;
+
         let own = env!("CARGO_BIN_EXE_immich-stage");
         let script = format!(
             r#"#!/bin/sh
@@ -286,16 +287,16 @@ exec '{worker}' "$1" "$(here "$2")" "$(here "$3")" --root 'bob={share}' --provid
     }
 }
 
-/// A program under way with everything that it started.
+/// A program under way; on Unix with everything that it started.
 pub(crate) struct Running(Child);
 
 impl Running {
-    /// Starts a program as the head of a group, so that what it starts can be killed too.
+    /// Starts a program, on Unix as the head of a group, so that what it starts can be
+    /// killed too.
     pub(crate) fn start(mut command: Command) -> Self {
-        command
-            .process_group(0)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         Self(command.spawn().unwrap())
     }
 
@@ -303,14 +304,19 @@ impl Running {
         self.0.try_wait().unwrap().is_some()
     }
 
-    /// SIGKILL to the whole group.
+    /// Ends it at once: no handler of its own runs.
     pub(crate) fn kill(mut self) {
-        let group = format!("-{}", self.0.id());
-        let _ = Command::new("kill")
-            .args(["-KILL", "--", &group])
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
+        #[cfg(unix)]
+        {
+            let group = format!("-{}", self.0.id());
+            let _ = Command::new("kill")
+                .args(["-KILL", "--", &group])
+                .stderr(Stdio::null())
+                .status()
+                .unwrap();
+        }
+        // A program that is over is killed already.
+        let _ = self.0.kill();
         self.0.wait().unwrap();
     }
 }
