@@ -4,6 +4,11 @@
 //! `note NAME` adds a line to the file `ran`, `say TEXT` writes an error line, `report
 //! TEXT` prints, `touch FILE` makes a file, `await FILE` waits for one, `exit CODE` ends,
 //! `join FILE PART...` writes the parts one after another.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what programs of a chain do"
+)]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

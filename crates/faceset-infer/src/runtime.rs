@@ -113,8 +113,10 @@ impl Runtime {
         // By absolute path, before the runtime asks the system for any.
         let directml = path.with_file_name(DIRECTML_LIBRARY);
         if cfg!(windows) && directml.is_file() {
-            ort::util::preload_dylib(directml.as_os_str()).map_err(|e| refuse(e.to_string()))?;
+            ort::util::preload_dylib(directml.as_os_str()).map_err(|e| refuse(with_causes(&e)))?;
         }
+        // The next call would do it too, and keep the system's reason to itself.
+        ort::util::preload_dylib(path.as_os_str()).map_err(|e| refuse(with_causes(&e)))?;
         let builder = ort::init_from(&path).map_err(|e| refuse(with_causes(&e)))?;
         let environment = builder
             .with_name("face-sets")
@@ -337,7 +339,7 @@ mod tests {
             "{missing}"
         );
         let foreign = dir.path().join("text.so");
-        std::fs::write(&foreign, b"no library").unwrap();
+        std::fs::write(&foreign, [b'x'; 4096]).unwrap();
         let refused = Runtime::load(&foreign).unwrap_err();
         assert!(matches!(refused, InferError::Runtime { .. }), "{refused}");
         let reason = if cfg!(windows) {
