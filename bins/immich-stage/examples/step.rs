@@ -3,7 +3,8 @@
 //!
 //! `note NAME` adds a line to the file `ran`, `say TEXT` writes an error line, `report
 //! TEXT` prints, `touch FILE` makes a file, `await FILE` waits for one, `exit CODE` ends,
-//! `join FILE PART...` writes the parts one after another.
+//! `leave FILE` starts a program that lives until the file is there and holds what this
+//! one was given to write to, `join FILE PART...` writes the parts one after another.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -13,7 +14,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 fn main() -> std::io::Result<ExitCode> {
@@ -33,6 +34,10 @@ fn main() -> std::io::Result<ExitCode> {
                 while !Path::new(&file).exists() {
                     std::thread::sleep(Duration::from_millis(20));
                 }
+            }
+            "leave" => {
+                let own = std::env::current_exe()?;
+                Command::new(own).args(["await", &next()?]).spawn()?;
             }
             "exit" => return Ok(ExitCode::from(next()?.parse::<u8>().unwrap_or(u8::MAX))),
             "join" => {

@@ -1,7 +1,8 @@
 //! `probe`: one provider's self-test, in a process of its own; and starting it.
 
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,10 @@ use crate::session::for_people;
 /// Longest a probe may take: providers that compile models for a device take
 /// up to a minute, a driver that hangs takes for ever.
 const TIMEOUT: Duration = Duration::from_mins(3);
+
+/// How long a probe that has ended is listened to: what a driver started may live on and
+/// hold its pipes open.
+const LISTEN_AFTER_END: Duration = Duration::from_secs(2);
 
 /// How often a running probe is looked at.
 const POLL: Duration = Duration::from_millis(20);
@@ -113,19 +118,30 @@ fn wait(mut command: Command) -> Result<(bool, String, String), String> {
             None => sleep(POLL),
         }
     };
-    let said = |thread: Option<std::thread::JoinHandle<String>>| {
-        thread.and_then(|t| t.join().ok()).unwrap_or_default()
-    };
-    Ok((ended, said(out), said(errors)))
+    let by = Instant::now() + LISTEN_AFTER_END;
+    Ok((ended, said(out, by), said(errors, by)))
 }
 
-/// A full pipe must not stop the child.
-fn reader(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+/// Reads a pipe to its end: a full one must not stop the child.
+fn reader(from: impl Read + Send + 'static) -> Receiver<u8> {
+    let (sender, receiver) = channel();
     std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = from.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+        for byte in BufReader::new(from).bytes().map_while(Result::ok) {
+            let _ = sender.send(byte);
+        }
+    });
+    receiver
+}
+
+/// What came through a pipe until it closed, or until `by`.
+fn said(pipe: Option<Receiver<u8>>, by: Instant) -> String {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        while let Ok(byte) = pipe.recv_timeout(by.saturating_duration_since(Instant::now())) {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// What a child that failed said last; drivers talk before.

@@ -252,7 +252,8 @@ exec '{worker}' "$1" "$(here "$2")" "$(here "$3")" --root 'bob={share}' --provid
         command
     }
 
-    /// Ids of the originals that were asked for since the log was cleared, each once.
+    /// Ids of the originals that were asked for since the log was cleared. Those that a
+    /// killed program asked for last may come after that.
     pub(crate) fn originals(&self) -> Vec<String> {
         let log = self.fake.log();
         let mut ids: Vec<String> = log
@@ -261,7 +262,6 @@ exec '{worker}' "$1" "$(here "$2")" "$(here "$3")" --root 'bob={share}' --provid
             .map(|request| request.rsplit('/').next().unwrap().to_owned())
             .collect();
         ids.sort();
-        assert!(ids.is_sorted_by(|a, b| a < b), "asked for twice: {ids:?}");
         ids
     }
 
@@ -348,7 +348,7 @@ pub(crate) fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// Every file below a folder but locks, what was moved aside, and the registry, whose
+/// Every file below a folder, named with `/`, but locks, what was moved aside, and the registry, whose
 /// journal tells times.
 pub(crate) fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
@@ -360,7 +360,7 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
                 .strip_prefix(root)
                 .unwrap()
                 .to_string_lossy()
-                .into_owned();
+                .replace('\\', "/");
             if name.ends_with(".lock") || name.contains("registry.") || name.contains("_dropped") {
                 continue;
             }
@@ -380,7 +380,8 @@ fn n_people(picture: &Path) -> usize {
     let Ok(name) = picture.strip_prefix(sample_library()) else {
         return 0;
     };
-    let people = truth["photos"][&*name.to_string_lossy()].as_array();
+    let name = name.to_string_lossy().replace('\\', "/");
+    let people = truth["photos"][&name].as_array();
     people.map_or(0, Vec::len)
 }
 

@@ -200,7 +200,9 @@ async fn from_a_server_to_sets_of_people_through_kills_and_a_second_library() {
     bench.fake.clear_log();
     let staged = json(&bench.stage("anna").output().unwrap());
     assert!(staged["counts"]["staged"].as_u64() > Some(0));
-    assert!(bench.originals().iter().all(|id| !before.contains(id)));
+    let fetched = bench.originals();
+    assert!(fetched.is_sorted_by(|a, b| a < b), "twice: {fetched:?}");
+    assert!(fetched.iter().all(|id| !before.contains(id)));
     let plan = json(&bench.finalize("anna").arg("--dry-run").output().unwrap());
     let why = plan["plan"]["steps"][0]["why"]["changed"].as_str().unwrap();
     assert!(why.ends_with("queue.items.jsonl"), "{plan}");

@@ -7,6 +7,7 @@
 
 mod config;
 mod digest;
+mod follow;
 mod plan;
 mod record;
 mod report;

@@ -1,11 +1,9 @@
-//! Runs the steps that have to run: a child program each, its words into the one log, its
-//! report kept.
+//! Runs the steps that have to run, a child program each, and records what is done.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use faceset_core::{CancelToken, Progress};
 use faceset_fs::FsError;
@@ -14,6 +12,7 @@ use serde_json::Value;
 
 use crate::StagingError;
 use crate::chain::config::{ChainConfig, Step, new_name};
+use crate::chain::follow::follow;
 use crate::chain::plan::{Why, configured, reads, shown, why};
 use crate::chain::record::{self, Done};
 
@@ -21,14 +20,6 @@ use crate::chain::record::{self, Done};
 const PAUSED: i32 = 2;
 /// Exit code of a program that was interrupted.
 const INTERRUPTED: i32 = 130;
-/// How often a running program is looked at.
-const POLL: Duration = Duration::from_millis(50);
-/// How long an interrupted program has to come to a safe point. Ctrl-C reaches it too.
-const GRACE: Duration = Duration::from_secs(30);
-/// Longest report of a program that is kept, in bytes.
-const MAX_REPORT: u64 = 16 << 20;
-/// Last words of a failed program in the error.
-const LAST_WORDS: usize = 5;
 
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -244,83 +235,6 @@ fn keep_one_before(old: &Path) {
         let _ = std::fs::remove_file(&before);
         let _ = std::fs::hard_link(old, &before);
     }
-}
-
-/// What a program said and how it ended.
-struct Said {
-    status: ExitStatus,
-    report: Option<Value>,
-    last: Vec<String>,
-}
-
-fn follow(
-    mut child: Child,
-    name: &str,
-    progress: &dyn Progress,
-    cancel: &CancelToken,
-) -> std::io::Result<Said> {
-    let stdout = child.stdout.take();
-    let stderr = child.stderr.take();
-    std::thread::scope(|scope| {
-        let words = scope.spawn(move || {
-            let mut last = Vec::new();
-            for line in stderr
-                .into_iter()
-                .flat_map(|e| BufReader::new(e).split(b'\n'))
-            {
-                let Ok(line) = line else { break };
-                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-                if !line.is_empty() {
-                    progress.note(&format!("{name}: {line}"));
-                    if last.len() == LAST_WORDS {
-                        last.remove(0);
-                    }
-                    last.push(line);
-                }
-            }
-            last
-        });
-        let result = scope.spawn(move || {
-            let mut text = Vec::new();
-            if let Some(mut stdout) = stdout {
-                let _ = (&mut stdout).take(MAX_REPORT).read_to_end(&mut text);
-                // More than a report: let it flow, or the program would wait for us.
-                let _ = std::io::copy(&mut stdout, &mut std::io::sink());
-            }
-            String::from_utf8_lossy(&text).into_owned()
-        });
-        let mut asked_at: Option<Instant> = None;
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
-            if cancel.is_cancelled() {
-                let since = *asked_at.get_or_insert_with(Instant::now);
-                if since.elapsed() >= GRACE {
-                    child.kill()?;
-                }
-            }
-            std::thread::sleep(POLL);
-        };
-        let text = result.join().unwrap_or_default();
-        let mut last = words.join().unwrap_or_default();
-        let report = serde_json::from_str::<Value>(&text)
-            .ok()
-            .filter(Value::is_object);
-        if report.is_none() {
-            for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                progress.note(&format!("{name}: {line}"));
-                last.push(line.to_owned());
-            }
-            let surplus = last.len().saturating_sub(LAST_WORDS);
-            last.drain(..surplus);
-        }
-        Ok(Said {
-            status,
-            report,
-            last,
-        })
-    })
 }
 
 #[cfg(test)]
