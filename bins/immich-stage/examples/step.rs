@@ -3,8 +3,9 @@
 //!
 //! `note NAME` adds a line to the file `ran`, `say TEXT` writes an error line, `report
 //! TEXT` prints, `touch FILE` makes a file, `await FILE` waits for one, `exit CODE` ends,
-//! `leave FILE` starts a program that lives until the file is there and holds what this
-//! one was given to write to, `join FILE PART...` writes the parts one after another.
+//! `leave FILE` starts a program that holds what this one was given to write to until the
+//! file is there, and then makes `left`, `join FILE PART...` writes the parts one after
+//! another.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -37,7 +38,9 @@ fn main() -> std::io::Result<ExitCode> {
             }
             "leave" => {
                 let own = std::env::current_exe()?;
-                Command::new(own).args(["await", &next()?]).spawn()?;
+                Command::new(own)
+                    .args(["await", &next()?, "touch", "left"])
+                    .spawn()?;
             }
             "exit" => return Ok(ExitCode::from(next()?.parse::<u8>().unwrap_or(u8::MAX))),
             "join" => {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use faceset_queue::{
     PathStyle, PortablePath, QueueDir, QueueItem, RootId, RootPaths, StageStatus, StateRow,
 };
+use faceset_testkit::example;
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -72,9 +73,7 @@ const DISCOVERY: &str = r#"{"report":{"covered":8,"raw_clusters":5,"candidates":
 
 /// What a step of the chain runs: the stand-in with its actions, as TOML writes a list.
 fn run(actions: &[&str]) -> String {
-    let program = Path::new(env!("CARGO_BIN_EXE_immich-stage"))
-        .with_file_name("examples")
-        .join(format!("step{}", std::env::consts::EXE_SUFFIX));
+    let program = example(env!("CARGO_BIN_EXE_immich-stage"), "immich-stage", "step");
     let mut words = vec![program.to_str().unwrap()];
     words.extend(actions);
     format!("{words:?}")
@@ -440,6 +439,7 @@ fn a_program_that_leaves_another_one_behind_holds_nothing_up() {
         std::thread::sleep(Duration::from_millis(10));
     };
     fs::write(b.path("go"), "").unwrap();
+    wait_for(&b.path("left"));
     let status = status.expect("the chain ends before what its program left");
     let words = fs::read_to_string(b.path("words")).unwrap();
     assert!(

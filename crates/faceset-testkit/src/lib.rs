@@ -75,10 +75,26 @@ pub fn sample_files() -> Vec<PathBuf> {
 /// # Panics
 /// When it cannot be built.
 pub fn program(beside: &str, name: &str) -> PathBuf {
-    let folder = Path::new(beside)
-        .parent()
-        .expect("a program lies in a folder");
-    let program = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    built(Path::new(beside), "", &["--package", name, "--bin", name])
+}
+
+/// The example `name` of `package`, of the same build as `beside`: built, or taken as it
+/// is, like a [`program`].
+///
+/// # Panics
+/// When it cannot be built.
+pub fn example(beside: &str, package: &str, name: &str) -> PathBuf {
+    let arguments = ["--package", package, "--example", name];
+    built(Path::new(beside), "examples", &arguments)
+}
+
+/// The program that the last of `arguments` names, in `folder` below that of `beside`.
+fn built(beside: &Path, folder: &str, arguments: &[&str]) -> PathBuf {
+    let builds = beside.parent().expect("a program lies in a folder");
+    let name = arguments.last().expect("what is built has a name");
+    let program = builds
+        .join(folder)
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     if program.is_file() {
         return program;
     }
@@ -86,8 +102,9 @@ pub fn program(beside: &str, name: &str) -> PathBuf {
     let mut build = Command::new(cargo);
     build
         .current_dir(repo_root())
-        .args(["build", "--quiet", "--package", name, "--bin", name]);
-    if folder.ends_with("release") {
+        .args(["build", "--quiet"])
+        .args(arguments);
+    if builds.ends_with("release") {
         build.arg("--release");
     } else {
         build.args(["--profile", "test"]);
