@@ -414,6 +414,49 @@ fn two_chains_on_one_library_do_not_meet() {
 }
 
 #[test]
+fn chains_of_two_libraries_that_replace_one_file_take_turns() {
+    let b = bench();
+    b.write_chain(&["touch", "here", "await", "go"]);
+    let anna = fs::read_to_string(b.path("chain.toml")).unwrap();
+    let queue = QueueDir::new(b.path("work/immich/bob"));
+    let mut items = queue.append_items().unwrap();
+    items.append(&item("bobs.jpg", "7")).unwrap();
+    items.sync().unwrap();
+    drop(items);
+    let bob = anna
+        .replace("\"anna\"", "\"bob\"")
+        .replace("\"await\", \"go\", ", "");
+    assert_ne!(bob, anna);
+    fs::write(b.path("bob.toml"), bob).unwrap();
+    let quiet = |mut command: Command| command.stdout(Stdio::null()).spawn().unwrap();
+    let mut first = quiet(b.command());
+    wait_for(&b.path("here"));
+    let mut second = Command::new(env!("CARGO_BIN_EXE_immich-stage"));
+    let words = fs::File::create(b.path("words")).unwrap();
+    second
+        .arg("finalize")
+        .arg(b.path("bob.toml"))
+        .args(["--progress", "never"])
+        .stderr(words);
+    let mut second = quiet(second);
+    let began = Instant::now();
+    let waits = || {
+        fs::read_to_string(b.path("words"))
+            .unwrap()
+            .contains("another chain")
+    };
+    while !waits() {
+        assert!(began.elapsed() < PATIENCE, "the second chain does not wait");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    fs::write(b.path("go"), "").unwrap();
+    assert!(first.wait().unwrap().success());
+    assert!(second.wait().unwrap().success());
+    let all = fs::read_to_string(b.path("all-faces.txt")).unwrap();
+    assert!(all.contains("a.jpg") && all.contains("bobs.jpg"), "{all}");
+}
+
+#[test]
 fn a_program_that_leaves_another_one_behind_holds_nothing_up() {
     let b = bench();
     b.write_one_step(&run(&[

@@ -74,13 +74,18 @@ pub async fn stage(
     let _lock = places.queue.lock_staging(ctx.holder)?;
     let session = Session::begin(client, options, true).await?;
     let index = Index::load(places, &options.canonical, &options.render_unread)?;
-    let head = QueueHead {
+    let new = QueueHead {
         host: ctx.host.to_owned(),
         ..QueueHead::new(
             &options.label,
             places.root_id.clone(),
             places.root_paths.clone(),
         )
+    };
+    let head = if places.queue.head_path().exists() {
+        new.after(places.queue.read_head()?)
+    } else {
+        new
     };
     places.queue.write_head(&head)?;
     let recorder = Recorder::open(&places.queue)?;

@@ -58,15 +58,19 @@ pub(crate) fn follow(
     let mut last = Vec::new();
     let mut printed = Vec::new();
     let mut silent = false;
+    let mut take = |piece: Heard, last: &mut Vec<String>| match piece {
+        Heard::Line(line) => {
+            progress.note(&format!("{name}: {line}"));
+            last.push(line);
+            keep_last(last);
+        }
+        Heard::Printed(part) => printed.extend(part),
+    };
     let mut asked_at: Option<Instant> = None;
     let mut ended: Option<(ExitStatus, Instant)> = None;
     let status = loop {
         match heard.recv_timeout(POLL) {
-            Ok(Heard::Line(line)) => {
-                progress.note(&format!("{name}: {line}"));
-                last.push(line);
-            }
-            Ok(Heard::Printed(part)) => printed.extend(part),
+            Ok(piece) => take(piece, &mut last),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 silent = true;
@@ -75,13 +79,16 @@ pub(crate) fn follow(
                 }
             }
         }
-        keep_last(&mut last);
         if ended.is_none() {
             ended = child.try_wait()?.map(|status| (status, Instant::now()));
         }
         match ended {
             Some((status, _)) if silent => break status,
             Some((status, at)) if at.elapsed() >= LISTEN_AFTER_END => {
+                // What was said in time, however slow we were to take it.
+                for piece in heard.try_iter().take(HEARD_AHEAD) {
+                    take(piece, &mut last);
+                }
                 progress.note(&format!("{name}: ended; what it started is still running"));
                 break status;
             }

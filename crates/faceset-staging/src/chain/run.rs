@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use faceset_core::{CancelToken, Progress};
-use faceset_fs::FsError;
+use faceset_fs::{FsError, LockFile};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,6 +20,9 @@ use crate::chain::record::{self, Done};
 const PAUSED: i32 = 2;
 /// Exit code of a program that was interrupted.
 const INTERRUPTED: i32 = 130;
+
+/// How often a lock that another chain holds is tried.
+const POLL: Duration = Duration::from_millis(200);
 
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -85,7 +88,7 @@ pub fn run_chain(
     holder: &str,
 ) -> Result<ChainOutcome, StagingError> {
     let queue = config.places.queue.folder();
-    let _lock = faceset_fs::LockFile::acquire(&queue.join("chain.lock"), holder)?;
+    let _lock = LockFile::acquire(&queue.join("chain.lock"), holder)?;
     let mut record = record::read(queue)?;
     let mut outcome = ChainOutcome {
         steps: Vec::new(),
@@ -152,6 +155,15 @@ fn run_step(
         return Ok((StepEnd::Interrupted, None));
     }
     let new = step.replaces.as_deref().map(new_name);
+    // Chains of other libraries replace the same collection: what one reads, another must
+    // not replace before its own result is in place.
+    let _turn = match &step.replaces {
+        Some(replaced) => match its_turn(replaced, progress, cancel)? {
+            Some(turn) => Some(turn),
+            None => return Ok((StepEnd::Interrupted, None)),
+        },
+        None => None,
+    };
     if let Some(new) = &new {
         // What a run that failed left: a file of ours under a name of ours.
         match std::fs::remove_file(new) {
@@ -203,6 +215,37 @@ fn run_step(
         ));
     }
     Ok((StepEnd::Ran { seconds: 0.0 }, said.report))
+}
+
+/// The lock of a file that a step replaces, waited for; `None` when cancelled first.
+fn its_turn(
+    replaced: &Path,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+) -> Result<Option<LockFile>, StagingError> {
+    let mut lock = replaced.as_os_str().to_owned();
+    lock.push(".chain.lock");
+    let lock = PathBuf::from(lock);
+    if let Some(folder) = lock.parent() {
+        std::fs::create_dir_all(folder).map_err(FsError::io("create the folder", folder))?;
+    }
+    let mut told = false;
+    while !cancel.is_cancelled() {
+        match LockFile::acquire(&lock, "a chain that replaces this file") {
+            Ok(turn) => return Ok(Some(turn)),
+            Err(FsError::Locked { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if !told {
+            progress.note(&format!(
+                "waits for another chain that replaces {}",
+                replaced.display()
+            ));
+            told = true;
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(None)
 }
 
 fn shown_paths<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Vec<String> {
