@@ -23,7 +23,7 @@ pub use error::ValueError;
 pub use geometry::{BBox, Landmarks5, Pose};
 pub use hash::{ContentHash, hash_bytes};
 pub use measure::{CosineDistance, Score};
-pub use number::{FacesetNumber, canonical_faceset_number};
+pub use number::{FacesetNumber, canonical_faceset_number, person_number};
 pub use progress::{CancelToken, NoProgress, Progress};
 pub use record::{
     Enrichment, FaceKey, FaceRecord, FileEntry, FileStatus, SourcePath, capture_year,

@@ -67,9 +67,26 @@ pub fn canonical_faceset_number(folder: &str) -> Option<FacesetNumber> {
     digits.parse().ok().and_then(|n| FacesetNumber::new(n).ok())
 }
 
+/// The number of the person whose set or era a folder is: that of `faceset_001` for
+/// `faceset_001` and for `faceset_001_2018-19`.
+pub fn person_number(folder: &str) -> Option<FacesetNumber> {
+    let era = folder.match_indices('_').nth(1);
+    canonical_faceset_number(era.map_or(folder, |(at, _)| &folder[..at]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_era_is_its_persons() {
+        let number = |s| person_number(s).map(FacesetNumber::get);
+        assert_eq!(number("faceset_007"), Some(7));
+        assert_eq!(number("faceset_007_2018-19"), Some(7));
+        assert_eq!(number("faceset_0123_a_b"), Some(123));
+        assert_eq!(number("faceset_07_2018"), None);
+        assert_eq!(number("_thin"), None);
+    }
 
     #[test]
     fn only_canonical_folders_have_a_number() {

@@ -184,6 +184,9 @@ impl Run<'_> {
             // A thin person's set lies in `_thin/`, and stays there.
             if refused.reason.starts_with("consent") || refused.reason == REFUSED_HIDDEN {
                 self.withdraw(&refused.name, &refused.reason, Map::new())?;
+                for era in self.top.eras_of(&refused.name) {
+                    self.retire(&era, None)?;
+                }
             }
         }
         if let Some(candidates) = &plan.candidates {

@@ -126,6 +126,24 @@ impl TopManifest {
             .collect()
     }
 
+    /// The entry of that name in a list.
+    pub(crate) fn entry(&self, list: &str, name: &str) -> Option<&Value> {
+        let list = self.map.get(list).and_then(Value::as_array)?;
+        list.iter().find(|e| name_of(e) == Some(name))
+    }
+
+    /// Names of the eras of a person, active and thin ones, by the name of the person's set.
+    pub(crate) fn eras_of(&self, set: &str) -> Vec<String> {
+        let is_era = |name: &String| {
+            name.strip_prefix(set)
+                .is_some_and(|era| era.starts_with('_'))
+        };
+        let mut eras = self.names("facesets");
+        eras.extend(self.names("thin_eras"));
+        eras.retain(is_era);
+        eras
+    }
+
     /// Takes the entry of that name out of a list.
     pub(crate) fn take(&mut self, list: &str, name: &str) -> Option<Value> {
         let list = self.map.get_mut(list).and_then(Value::as_array_mut)?;

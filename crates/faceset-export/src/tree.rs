@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use faceset_core::manifest::{DroppedFace, Reserved, SwapSet};
-use faceset_core::{ContentHash, canonical_faceset_number, hash_bytes};
+use faceset_core::{ContentHash, canonical_faceset_number, hash_bytes, person_number};
 use faceset_fs::{DirLock, folder_names, quarantine, to_json_bytes, write_atomic};
 use serde_json::{Map, Value, json};
 
@@ -65,10 +65,21 @@ type FaceId = (ContentHash, [i32; 4]);
 pub struct Tree {
     out: PathBuf,
     top: TopManifest,
-    _lock: DirLock,
+    /// None when it is only looked at.
+    _lock: Option<DirLock>,
 }
 
 impl Tree {
+    /// The tree as it is, to look at: nothing is locked, and what a killed run left is
+    /// passed over. Errors: as [`Tree::open`], without the lock.
+    pub fn look_at(out: &Path) -> Result<Self, ExportError> {
+        Ok(Self {
+            out: out.to_path_buf(),
+            top: TopManifest::load(&out.join(MANIFEST))?,
+            _lock: None,
+        })
+    }
+
     /// Locks the tree and finishes what a killed run left ready. `holder` is
     /// shown to a second run. Errors: the tree is locked; its manifest is of a
     /// newer version or no manifest.
@@ -78,7 +89,7 @@ impl Tree {
         let mut tree = Self {
             out: out.to_path_buf(),
             top,
-            _lock: lock,
+            _lock: Some(lock),
         };
         tree.recover()?;
         Ok(tree)
@@ -106,19 +117,19 @@ impl Tree {
         Ok(())
     }
 
-    /// Names of the canonical sets that the manifest lists as active.
+    /// Names of the sets and eras that the manifest lists as active.
     pub fn listed(&self) -> BTreeSet<String> {
-        canonical(self.top.names("facesets"))
+        of_people(self.top.names("facesets"))
     }
 
-    /// Names of the sets that the manifest lists as moved aside.
+    /// Names of the sets and eras that the manifest lists as moved aside.
     pub fn aside(&self, bin: Bin) -> BTreeSet<String> {
-        canonical(self.top.names(bin.list()))
+        of_people(self.top.names(bin.list()))
     }
 
-    /// Names of the active set folders on disk.
+    /// Names of the active set and era folders on disk.
     pub fn on_disk(&self) -> Result<BTreeSet<String>, ExportError> {
-        Ok(canonical(folder_names(&self.out)?))
+        Ok(of_people(folder_names(&self.out)?))
     }
 
     /// The manifest of an active set, when its folder holds one.
@@ -159,17 +170,7 @@ impl Tree {
             return Ok(false);
         };
         if !place.is_dir() {
-            let listed = entry.get("folder").and_then(Value::as_str);
-            let listed = listed
-                .and_then(|f| f.strip_prefix(bin.folder())?.strip_prefix('/'))
-                .filter(|f| !f.contains(['/', '\\']) && *f != "..")
-                .map(|f| self.out.join(bin.folder()).join(f))
-                .filter(|f| f.is_dir());
-            let from = match listed {
-                Some(folder) => Some(folder),
-                None => newest(&self.out.join(bin.folder()), name)?,
-            };
-            let Some(from) = from else {
+            let Some(from) = self.place_of(&entry, name, bin)? else {
                 return Ok(false);
             };
             rename(&from, &place)?;
@@ -186,6 +187,34 @@ impl Tree {
             }
         }
         Ok(true)
+    }
+
+    /// The folder of a set that was moved aside, when it is there.
+    pub fn folder_aside(&self, name: &str, bin: Bin) -> Result<Option<PathBuf>, ExportError> {
+        match self.top.entry(bin.list(), name) {
+            Some(entry) => self.place_of(entry, name, bin),
+            None => Ok(None),
+        }
+    }
+
+    /// Where an entry of a bin's list says that its folder is, else the newest of its name.
+    fn place_of(
+        &self,
+        entry: &Value,
+        name: &str,
+        bin: Bin,
+    ) -> Result<Option<PathBuf>, ExportError> {
+        let bin_folder = self.out.join(bin.folder());
+        let listed = entry.get("folder").and_then(Value::as_str);
+        let listed = listed
+            .and_then(|f| f.strip_prefix(bin.folder())?.strip_prefix('/'))
+            .filter(|f| !f.contains(['/', '\\']) && *f != "..")
+            .map(|f| bin_folder.join(f))
+            .filter(|f| f.is_dir());
+        match listed {
+            Some(folder) => Ok(Some(folder)),
+            None => newest(&bin_folder, name),
+        }
     }
 
     /// Notes that the folder of a listed set is gone: the number is reserved.
@@ -299,17 +328,20 @@ fn read_set(folder: &Path) -> Option<SwapSet> {
     faceset_fs::read_json(&folder.join(MANIFEST)).ok()
 }
 
-fn canonical(names: impl IntoIterator<Item = String>) -> BTreeSet<String> {
+fn of_people(names: impl IntoIterator<Item = String>) -> BTreeSet<String> {
     names
         .into_iter()
-        .filter(|name| canonical_faceset_number(name).is_some())
+        .filter(|name| person_number(name).is_some())
         .collect()
 }
 
-/// The last of `name`, `name-2`, `name-3` ... that was moved into a bin.
+/// The last of `name`, `name-2`, `name-3` ... that was moved into a bin. Of an era only
+/// `name`: `faceset_001_2018-19` is no copy of `faceset_001_2018`.
 fn newest(bin: &Path, name: &str) -> Result<Option<PathBuf>, ExportError> {
+    let is_set = canonical_faceset_number(name).is_some();
     let copy = |folder: &String| match folder.strip_prefix(name)? {
         "" => Some(1),
+        _ if !is_set => None,
         suffix => suffix.strip_prefix('-')?.parse::<u32>().ok(),
     };
     let found = folder_names(bin)?

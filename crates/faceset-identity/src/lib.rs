@@ -39,4 +39,6 @@ pub use reconcile::{MIN_SHARED, Matched, Reconciliation, Renumbering, SetMatch};
 pub use record::face_key;
 pub use registry::{MOVED_BOX_MIN_IOU, Registry};
 pub use store::{JOURNAL_FILE, LOCK_FILE, REGISTRY_FILE, RegistryWriter};
-pub use tree::{NameFile, name_files, names_on_disk, numbers_on_disk, write_name_file};
+pub use tree::{
+    NameFile, name_file_in, name_files, names_on_disk, numbers_on_disk, write_name_file,
+};

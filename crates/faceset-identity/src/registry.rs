@@ -29,6 +29,8 @@ pub struct Registry {
     pub(crate) history: Vec<Entry>,
     pub(crate) no_faces: Faces,
     pub(crate) extra: Map<String, Value>,
+    /// Numbers that are merged into another.
+    merged: BTreeSet<FacesetNumber>,
     owners: BTreeMap<FaceId, (FacesetNumber, BBox)>,
     /// Who refuses a face: `not_this_person` of every identity, by face.
     refusals: BTreeMap<FaceId, (BBox, BTreeSet<FacesetNumber>)>,
@@ -148,11 +150,12 @@ impl Registry {
     /// The numbers that are one person with this one, itself included, sorted.
     pub fn same_person(&self, number: FacesetNumber) -> Vec<FacesetNumber> {
         let root = self.root(number);
-        self.identities
-            .keys()
-            .copied()
+        let others = self.merged.iter().copied();
+        let members: BTreeSet<_> = others
             .filter(|n| self.root(*n) == root)
-            .collect()
+            .chain(self.identities.contains_key(&root).then_some(root))
+            .collect();
+        members.into_iter().collect()
     }
 
     /// All faces of a person, those of merged identities included.
@@ -270,7 +273,11 @@ impl Registry {
                 Ok(())
             }
             Change::Name(e) => self.edit(e, |i| &mut i.name),
-            Change::State(e) => self.edit(e, |i| &mut i.state),
+            Change::State(e) => {
+                self.edit(e, |i| &mut i.state)?;
+                self.note_whether_merged(e.number);
+                Ok(())
+            }
             Change::Consent(e) => self.edit(e, |i| &mut i.consent),
             Change::BirthDate(e) => self.edit(e, |i| &mut i.birth_date),
             Change::Reserved(e) => self.edit(e, |i| &mut i.reserved),
@@ -318,7 +325,17 @@ impl Registry {
         }
         self.highest = self.highest.max(number.get());
         self.identities.insert(number, identity);
+        self.note_whether_merged(number);
         Ok(())
+    }
+
+    fn note_whether_merged(&mut self, number: FacesetNumber) {
+        let state = self.identities.get(&number).map(|i| i.state);
+        if matches!(state, Some(State::Merged(_))) {
+            self.merged.insert(number);
+        } else {
+            self.merged.remove(&number);
+        }
     }
 
     fn claim(&mut self, key: &FaceKey, number: FacesetNumber) -> Result<(), Flaw> {
@@ -339,6 +356,7 @@ impl Registry {
     }
 
     fn drop_identity(&mut self, number: FacesetNumber) {
+        self.merged.remove(&number);
         if let Some(identity) = self.identities.remove(&number) {
             for key in identity.faces.iter() {
                 self.owners.remove(&key.id());

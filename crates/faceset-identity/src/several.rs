@@ -192,6 +192,32 @@ impl Registry {
         Ok(plan)
     }
 
+    /// Gives out the numbers of sets that nobody has yet, for `reason`, before the sets are
+    /// made: whatever ends the run, nobody else gets them. Nothing else is known of these
+    /// people until an export is recorded.
+    pub fn plan_reserve(
+        &self,
+        manifest: &RefineManifest,
+        reason: &str,
+        provenance: &serde_json::Value,
+    ) -> Plan {
+        let new: BTreeSet<FacesetNumber> = manifest
+            .facesets
+            .iter()
+            .filter_map(|set| canonical_faceset_number(&set.name))
+            .filter(|number| self.identity(*number).is_none())
+            .collect();
+        let what = format!("gave out {} numbers", new.len());
+        let changes = new.into_iter().map(|number| {
+            Change::Create(Box::new(Identity {
+                reserved: Some(reason.to_owned()),
+                provenance: provenance.clone(),
+                ..Identity::new(number)
+            }))
+        });
+        self.plan(what, changes.collect())
+    }
+
     /// Remembers the faces of sets whose number is reserved and of which nothing
     /// is known, so that the next grouping recognises them and no second number
     /// is given out. Faces of others, and refused ones, are passed over.

@@ -71,28 +71,33 @@ pub fn name_files(dir: &Path) -> Result<Vec<NameFile>, IdentityError> {
         let Some(number) = canonical_faceset_number(&folder) else {
             continue;
         };
-        let text = std::fs::read_to_string(dir.join(&folder).join(NAME_FILE)).unwrap_or_default();
-        let text = text.trim_start_matches('\u{feff}');
-        let line = text.lines().map(str::trim).find(|l| !l.is_empty());
-        files.push(NameFile {
-            number,
-            name: line.filter(|l| !l.contains(&folder)).map(str::to_owned),
-        });
+        files.push(name_file_in(&dir.join(&folder), number));
     }
     files.sort_by_key(|f| f.number);
     Ok(files)
 }
 
-/// Writes a name, or the placeholder, into the first line of the `NAME.txt` of
-/// an active set that is not empty; other lines stay. Nothing happens without
-/// the folder, or when the line is there already.
+/// The `NAME.txt` of the set of this number, whose folder is `place`.
+pub fn name_file_in(place: &Path, number: FacesetNumber) -> NameFile {
+    let text = std::fs::read_to_string(place.join(NAME_FILE)).unwrap_or_default();
+    let text = text.trim_start_matches('\u{feff}');
+    let line = text.lines().map(str::trim).find(|l| !l.is_empty());
+    let folder = number.folder_name();
+    NameFile {
+        number,
+        name: line.filter(|l| !l.contains(&folder)).map(str::to_owned),
+    }
+}
+
+/// Writes a name, or the placeholder, into the first line of a `NAME.txt` that is not
+/// empty; other lines stay. `place` is the folder of the set of this number. Nothing
+/// happens without the folder, or when the line is there already.
 pub fn write_name_file(
-    dir: &Path,
+    place: &Path,
     number: FacesetNumber,
     name: Option<&str>,
 ) -> Result<(), IdentityError> {
     let folder = number.folder_name();
-    let place = dir.join(&folder);
     if !place.is_dir() {
         return Ok(());
     }

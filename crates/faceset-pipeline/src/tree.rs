@@ -5,12 +5,12 @@
 //! killed half-way is finished by the next one.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use faceset_core::{ContentHash, FacesetNumber, canonical_faceset_number};
+use faceset_core::{ContentHash, FacesetNumber, canonical_faceset_number, person_number};
 use faceset_export::{Bin, Tree};
 use faceset_identity::{
-    IdentityError, NameFile, Plan, Registry, RegistryWriter, State, name_files, write_name_file,
+    NameFile, Plan, Registry, RegistryWriter, State, name_file_in, name_files, write_name_file,
 };
 use serde::Serialize;
 
@@ -52,7 +52,8 @@ impl Action {
     }
 }
 
-/// Decides what the tree needs to be as the registry says.
+/// Decides what the tree needs to be as the registry says. Eras go where the set of their
+/// person goes, but for what is thin: an era can be thin by itself.
 pub fn plan(
     registry: &Registry,
     tree: &Tree,
@@ -65,9 +66,10 @@ pub fn plan(
     all.extend(aside.iter().flat_map(|(_, names)| names));
     let mut actions = Vec::new();
     for name in all {
-        let Some(number) = canonical_faceset_number(name) else {
+        let Some(number) = person_number(name) else {
             continue;
         };
+        let is_era = canonical_faceset_number(name).is_none();
         let Some(identity) = registry.identity(number) else {
             continue;
         };
@@ -75,6 +77,7 @@ pub fn plan(
             State::Forgotten => continue,
             State::Merged(_) => Some(Bin::Merged),
             State::Hidden => Some(Bin::Hidden),
+            State::Thin if is_era => None,
             State::Thin => Some(Bin::Thin),
             State::Active => None,
         };
@@ -93,7 +96,9 @@ pub fn plan(
             continue;
         }
         if !on_disk.contains(name) {
-            actions.push(Action::Missing(name.clone()));
+            if !is_era {
+                actions.push(Action::Missing(name.clone()));
+            }
             continue;
         }
         let Some(set) = tree.set(name) else {
@@ -110,6 +115,7 @@ pub fn plan(
         }
         let says = names.iter().find(|f| f.number == number);
         if let Some(known) = registry.name_of(number)
+            && !is_era
             && says.is_some_and(|f| f.name.is_none())
         {
             actions.push(Action::Name(number, known.to_owned()));
@@ -141,7 +147,9 @@ pub fn apply(
                 tree.take_out(name, faces)?;
             }
             Action::Missing(name) => tree.reserve(name, FOLDER_DELETED),
-            Action::Name(number, name) => write_name_file(dir, *number, Some(name))?,
+            Action::Name(number, name) => {
+                write_name_file(&dir.join(number.folder_name()), *number, Some(name))?;
+            }
         }
     }
     Ok(lines)
@@ -238,12 +246,13 @@ impl Household {
         }
         let dir = self.writer.dir().to_path_buf();
         let (before, after) = (self.registry().clone(), self.registry().after(plan)?);
-        for file in name_files(&dir)? {
-            let (old, new) = (before.name_of(file.number), after.name_of(file.number));
+        for (number, place) in self.set_folders(&dir)? {
+            let file = name_file_in(&place, number);
+            let (old, new) = (own_name(&before, number), own_name(&after, number));
             // What is no name of ours (a line nobody could use) stays.
             let is_ours = file.name.is_none() || file.name.as_deref() == old;
             if old != new && is_ours {
-                write_name_file(&dir, file.number, new)?;
+                write_name_file(&place, number, new)?;
             }
         }
         let entry = self.writer.apply(plan, ctx.now)?;
@@ -253,6 +262,25 @@ impl Household {
         });
         self.lines.extend(plan.notes.iter().cloned());
         self.settle()
+    }
+
+    /// The folders of all sets, those that were moved aside included: a name must be right
+    /// in them when they come back.
+    fn set_folders(&self, dir: &Path) -> Result<Vec<(FacesetNumber, PathBuf)>, PipelineError> {
+        let mut folders: Vec<_> = name_files(dir)?
+            .into_iter()
+            .map(|file| (file.number, dir.join(file.number.folder_name())))
+            .collect();
+        for bin in Bin::ALL {
+            for name in self.tree.aside(bin) {
+                if let Some(number) = canonical_faceset_number(&name)
+                    && let Some(folder) = self.tree.folder_aside(&name, bin)?
+                {
+                    folders.push((number, folder));
+                }
+            }
+        }
+        Ok(folders)
     }
 
     /// Brings the tree up to date with the registry.
@@ -273,13 +301,27 @@ impl Household {
 
 /// What [`Household::open`] would do, without doing it: names that would be
 /// taken in, and changes to the tree. Empty when nothing is waiting.
-pub fn waiting(dir: &Path, registry: &Registry) -> Result<Vec<String>, IdentityError> {
-    let (edits, mut lines) = names_from_files(registry, &name_files(dir)?);
+pub fn waiting(dir: &Path, registry: &Registry) -> Result<Vec<String>, PipelineError> {
+    let files = name_files(dir)?;
+    let (edits, mut lines) = names_from_files(registry, &files);
+    let mut registry = registry.clone();
     for (number, name) in edits {
         lines.push(format!(
             "{} will be named {name}, from NAME.txt",
             number.folder_name()
         ));
+        registry = registry.after(&registry.plan_name(number, Some(&name))?)?;
     }
+    let actions = plan(&registry, &Tree::look_at(dir)?, &files)?;
+    lines.extend(actions.iter().map(Action::line));
     Ok(lines)
+}
+
+/// What the `NAME.txt` of a number says: the name of the person, or, while it is merged
+/// into another, its own, with which it would come back.
+fn own_name(registry: &Registry, number: FacesetNumber) -> Option<&str> {
+    match registry.identity(number) {
+        Some(identity) if matches!(identity.state, State::Merged(_)) => identity.name.as_deref(),
+        _ => registry.name_of(number),
+    }
 }
