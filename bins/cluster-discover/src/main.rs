@@ -14,6 +14,7 @@ use faceset_cli::{Context, GlobalArgs, Report};
 use faceset_core::{CosineDistance, FacesetNumber};
 use faceset_pipeline::cluster::load_cache;
 use faceset_pipeline::discover::{self, DiscoverOptions, DiscoverReport, STEP};
+use faceset_pipeline::roots_known_as;
 use serde_json::json;
 use sort_faces::args::{ContextArgs, EngineArgs, GateArgs, distance};
 use sort_faces::export_args::ExportArgs;
@@ -76,7 +77,7 @@ struct Cli {
 impl Cli {
     fn options(&self) -> anyhow::Result<DiscoverOptions> {
         Ok(DiscoverOptions {
-            roots: self.root.clone(),
+            roots: roots_known_as(&self.root).map_err(for_people)?,
             marker: self.marker(),
             match_threshold: self.match_threshold,
             context: self.context.rules(),

@@ -30,7 +30,7 @@ enum Command {
     Enrich(commands::enrich::Args),
     /// Group all faces by person into folders: person_NNN, _singletons, _noface
     Cluster(commands::cluster::Args),
-    /// Make numbered sets of good faces (renumbers: for fresh results only)
+    /// Make numbered sets of good faces; known people keep their number
     Refine(commands::refine::Args),
     /// Add new faces of CACHE to the people and sets that are there; never renumbers
     Extend(commands::extend::Args),

@@ -48,6 +48,15 @@ fn messy_folder(folder: &Path) {
 }
 
 #[test]
+fn a_cache_that_is_not_there_is_not_made_by_enriching_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("fcaes.npz");
+    let words = failure(&["enrich", text(&cache)]);
+    assert!(words.contains("fcaes.npz"), "{words}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn every_bad_file_is_counted_once_and_the_good_ones_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let photos = dir.path().join("photos");

@@ -33,6 +33,7 @@ pub use exif::{CaptureTime, DateFlaw, capture_time};
 pub use guard::is_decoding;
 pub use jpeg::{JPEG_DECODER, JPEG_VECTOR_CODE};
 pub use read::{DEFAULT_MAX_FILE_BYTES, FileBytes, read_bytes};
+pub use root::absolute;
 pub use scan::{Scan, ScanOptions, ScannedFile, SkipReason, Skipped, file_number, mtime_ns, scan};
 pub use sniff::{Content, Format, OtherKind, SNIFF_BYTES, extension_fits, sniff};
 pub use spare::recycle;

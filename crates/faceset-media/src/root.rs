@@ -11,7 +11,9 @@ use crate::MediaError;
 /// `.` and double separators vanish. `..` is resolved in the text when that
 /// names the same place, so that `../photos` from two folders gives one name;
 /// where a link is in the way the `..` stays.
-pub(crate) fn absolute(given: &Path) -> Result<PathBuf, MediaError> {
+///
+/// Errors when there is nothing of that name, or the name is not UTF-8.
+pub fn absolute(given: &Path) -> Result<PathBuf, MediaError> {
     let bad = |problem: String| MediaError::Root {
         path: given.to_path_buf(),
         problem,

@@ -26,7 +26,7 @@ use faceset_cache::{Cache, CacheMeta, FLUSH_EVERY};
 use faceset_media::{ScanOptions, ScannedFile, scan};
 use serde::Serialize;
 
-use crate::{Ctx, Engine, PipelineError};
+use crate::{Ctx, Engine, PipelineError, known_as};
 use find::Models;
 use numbers::FileNumbers;
 
@@ -294,9 +294,6 @@ fn roots(options: &EmbedOptions) -> Result<BTreeSet<String>, PipelineError> {
     options
         .sources
         .iter()
-        .map(|source| {
-            let path = std::path::absolute(source).map_err(PipelineError::io("find", source))?;
-            Ok(path.to_string_lossy().into_owned())
-        })
+        .map(|source| known_as(source))
         .collect()
 }

@@ -51,6 +51,8 @@ pub fn run(
     engine: &Engine,
     ctx: Ctx<'_>,
 ) -> Result<EnrichReport, PipelineError> {
+    // The writer would make a cache where there is none.
+    faceset_cache::peek(cache_path)?;
     let mut writer = CacheWriter::open(cache_path, &engine.cache_meta(), ctx.holder)?;
     let todo = plan(writer.cache());
     let with_faces = writer
@@ -62,6 +64,10 @@ pub fn run(
         done_before: with_faces - todo.len(),
         ..EnrichReport::default()
     };
+    if todo.is_empty() {
+        writer.finish()?;
+        return Ok(report);
+    }
     let snapshot = writer.cache().clone();
     ctx.progress.start("landmarks", Some(todo.len() as u64));
     let mut since_flush = 0;

@@ -8,13 +8,13 @@ use faceset_cluster::{LinkageOptions, average_linkage};
 use faceset_core::manifest::{
     MANIFEST_VERSION, RawManifest, RefineManifest, RefinedSet, check_version,
 };
-use faceset_core::{BBox, CancelToken, FaceKey, NoProgress, SourcePath};
+use faceset_core::{BBox, CancelToken, FaceKey, NoProgress, SourcePath, canonical_faceset_number};
 use faceset_export::{
     Bounds, ExportOptions, ExportPlan, ExportReport, FaceFinder, NoBounds, PersonFacts, Photo,
     PlanInputs, faces_to_hash, hash_faces,
 };
 use faceset_fs::read_json;
-use faceset_identity::Registry;
+use faceset_identity::{Matched, Registry};
 use faceset_infer::{Analyzer, Purpose};
 use image::RgbImage;
 use ndarray::Array2;
@@ -101,11 +101,38 @@ pub fn plan_for(
 ) -> Result<ExportPlan, PipelineError> {
     let mut refined: RefineManifest = read_manifest(&sources.refined)?;
     let notes = obey::regroup(&mut refined, registry, cache)?;
+    check_numbers(&refined, registry, &sources.refined)?;
     let bounds = PeopleBounds::new(registry, &refined, with_hidden);
     let facts = |set: &RefinedSet| registry.export_facts(set);
     let mut plan = plan_sets(cache, sources, &refined, options, &facts, &bounds, ctx)?;
     plan.notes.extend(notes);
     Ok(plan)
+}
+
+/// Refuses sets numbered without regard to the registry: one person's faces would come to
+/// stand under another's number and name.
+fn check_numbers(
+    refined: &RefineManifest,
+    registry: &Registry,
+    path: &Path,
+) -> Result<(), PipelineError> {
+    for set in &refined.facesets {
+        let Some(number) = canonical_faceset_number(&set.name) else {
+            continue;
+        };
+        if let Matched::Faces(person) = registry.match_set("", None, &set.faces).matched
+            && person != registry.root(number)
+        {
+            return Err(PipelineError::Options(format!(
+                "the faces of {} in {} are those of {}; number the sets by the people of this \
+                 folder first: `sort-faces refine CACHE OUT --people FOLDER`",
+                set.name,
+                path.display(),
+                person.folder_name()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Decides for sets that are in memory.

@@ -22,7 +22,7 @@ use crate::export::{ExportSources, plan_sets};
 use crate::matching::{Face, Look, MATCH_THRESHOLD, NegativeMemory, Person, decide, matrix};
 use crate::obey::PeopleBounds;
 use crate::refine::{FIRST_PASS, MANIFEST};
-use crate::{Ctx, PipelineError};
+use crate::{Ctx, PipelineError, known_as};
 
 /// A folder that shows one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,18 +240,12 @@ fn check(options: &FolderOptions) -> Result<(), PipelineError> {
     Ok(())
 }
 
-/// The absolute folder as the cache writes it.
-fn root_of(folder: &Path) -> Result<String, PipelineError> {
-    let absolute = std::path::absolute(folder).map_err(PipelineError::io("find", folder))?;
-    Ok(absolute.to_string_lossy().into_owned())
-}
-
 fn below<'c>(
     cache: &Cache,
     rows: &[FaceRow<'c>],
     folder: &Path,
 ) -> Result<Vec<FaceRow<'c>>, PipelineError> {
-    let root = root_of(folder)?;
+    let root = known_as(folder)?;
     Ok(rows
         .iter()
         .filter(|row| cache.is_under(&row.file.path, &root))

@@ -283,7 +283,9 @@ fn place(source: &Path, target: &Path, mode: LinkMode) -> Result<Placed, PlaceEr
     match mode {
         LinkMode::Copy | LinkMode::None => copy(source, &about, target)?,
         LinkMode::Hard => {
-            if fs::hard_link(source, target).is_err() {
+            // Of the file itself: a link to a symbolic link may point nowhere from here.
+            let linked = fs::canonicalize(source).and_then(|file| fs::hard_link(file, target));
+            if linked.is_err() {
                 copy(source, &about, target)?;
                 return Ok(Placed::CopiedInstead);
             }
@@ -498,5 +500,22 @@ mod tests {
                 assert_eq!(again.written, 0, "{mode:?}");
             }
         });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_hard_link_to_a_linked_photo_is_of_the_photo() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = photo(dir.path(), "disk/a.jpg", "a picture");
+        fs::create_dir(dir.path().join("photos")).unwrap();
+        let link = dir.path().join("photos/a.jpg");
+        std::os::unix::fs::symlink("../disk/a.jpg", &link).unwrap();
+        let target = dir.path().join("out/person_001/a.jpg");
+        let placed = || place(&link, &target, LinkMode::Hard);
+        assert!(matches!(placed(), Ok(Placed::Written)));
+        assert!(target.symlink_metadata().unwrap().is_file());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "a picture");
+        assert!(matches!(placed(), Ok(Placed::Kept)));
+        assert!(Path::new(source.as_str()).exists());
     }
 }

@@ -12,13 +12,20 @@ use faceset_core::{FaceKey, FacesetNumber};
 use faceset_identity::{
     ForgetInputs, ForgetPlan, ForgetReport, Plan, Registry, RegistryWriter, numbers_on_disk,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::dedup::report_path;
 use crate::era::years_path;
 use crate::export::read_manifest;
+use crate::pending::{self, Pending};
 use crate::tree::Household;
 use crate::{Ctx, PipelineError};
+
+/// The step that makes sets, as the registry and the file of an unfinished run name it.
+const EXPORT: &str = "export-swap";
+
+/// Why a number is reserved while its set is made.
+const UNDER_WAY: &str = "its set is being made";
 
 /// The registry of an output tree; empty when there is none yet.
 pub fn load(swap_ready: &Path, ctx: Ctx<'_>) -> Result<Registry, PipelineError> {
@@ -40,6 +47,51 @@ pub fn keep_numbers(
     Ok(renumbering.notes)
 }
 
+/// The registry with what an export that was cut short was about to make, so that the run
+/// that finishes it finds the same people under the same numbers.
+pub fn load_under_way(swap_ready: &Path, ctx: Ctx<'_>) -> Result<Registry, PipelineError> {
+    let registry = load(swap_ready, ctx)?;
+    Ok(match pending::load(swap_ready, EXPORT)? {
+        Some(run) => registry.after(&registry.plan_remember(&run.manifest))?,
+        None => registry,
+    })
+}
+
+/// Around an export of the sets of `manifest`: gives out the numbers that are new, lets
+/// `make` make the sets, and records them. Returns what `make` returns, and notes. What
+/// ends it early leaves the numbers given out, and the next run goes on with them
+/// ([`load_under_way`]).
+pub fn exported<T>(
+    swap_ready: &Path,
+    manifest: &RefineManifest,
+    ctx: Ctx<'_>,
+    make: impl FnOnce() -> Result<T, PipelineError>,
+) -> Result<(T, Vec<String>), PipelineError> {
+    let mut writer = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;
+    let plan = writer
+        .registry()
+        .plan_reserve(manifest, UNDER_WAY, &export_provenance());
+    if !plan.is_empty() {
+        pending::store(
+            swap_ready,
+            EXPORT,
+            &Pending::new(manifest, &json!(null), &json!(null)),
+        )?;
+        writer.apply(&plan, ctx.now)?;
+    }
+    writer.finish()?;
+    let made = make()?;
+    let notes = record_export(swap_ready, ctx)?;
+    remember(swap_ready, manifest, ctx)?;
+    pending::clear(swap_ready, EXPORT)?;
+    Ok((made, notes))
+}
+
+/// What an identity that an export made says of where it came from.
+fn export_provenance() -> Value {
+    json!({"step": EXPORT})
+}
+
 /// Remembers in the registry what an export left on disk. Returns notes.
 pub fn record_export(swap_ready: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, PipelineError> {
     let top = swap_ready.join("manifest.json");
@@ -50,7 +102,7 @@ pub fn record_export(swap_ready: &Path, ctx: Ctx<'_>) -> Result<Vec<String>, Pip
     let mut writer = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;
     let plan = writer
         .registry()
-        .plan_record_export(&manifest, &json!({"step": "export-swap"}));
+        .plan_record_export(&manifest, &export_provenance());
     let notes = plan.notes.clone();
     writer.apply(&plan, ctx.now)?;
     writer.finish()?;
@@ -76,7 +128,7 @@ pub fn allocate(
     swap_ready: &Path,
     numbers: &[FacesetNumber],
     reason: &str,
-    provenance: &serde_json::Value,
+    provenance: &Value,
     ctx: Ctx<'_>,
 ) -> Result<(), PipelineError> {
     let mut writer = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;

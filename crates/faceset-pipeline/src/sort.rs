@@ -13,6 +13,7 @@ use crate::dedup::{self, DedupReport};
 use crate::embed::{self, EmbedOptions, EmbedReport};
 use crate::enrich::{self, EnrichReport};
 use crate::export::{self, ExportSources};
+use crate::known_as::real;
 use crate::refine::{self, RefineOptions, RefineReport};
 use crate::{Ctx, Engine, PipelineError, obey, people};
 
@@ -159,7 +160,7 @@ pub fn run(
     for note in people::take_in(&swap_ready, ctx)? {
         ctx.progress.note(&note);
     }
-    let registry = people::load(&swap_ready, ctx)?;
+    let registry = people::load_under_way(&swap_ready, ctx)?;
     for note in refine::keep_numbers(&mut refined, &registry, &cache, &swap_ready)? {
         ctx.progress.note(&note);
     }
@@ -173,11 +174,11 @@ pub fn run(
         raw: Some(layout.raw().join(cluster::MANIFEST)),
     };
     let plan = export::plan_for(&cache, &sources, &options.export, &registry, false, ctx)?;
-    let export = export::apply(&plan, &cache, engine, &swap_ready, ctx)?;
-    for note in people::record_export(&swap_ready, ctx)? {
+    let make = || export::apply(&plan, &cache, engine, &swap_ready, ctx);
+    let (export, notes) = people::exported(&swap_ready, &refined.manifest, ctx, make)?;
+    for note in notes {
         ctx.progress.note(&note);
     }
-    people::remember(&swap_ready, &refined.manifest, ctx)?;
     let report = SortReport {
         embed,
         enrich,
@@ -211,12 +212,11 @@ pub fn run(
     Ok(report)
 }
 
-/// An output folder inside a source would be embedded by the next run.
-fn refuse_nesting(sources: &[PathBuf], out: &Path) -> Result<(), PipelineError> {
-    let absolute = |p: &Path| std::path::absolute(p).map_err(PipelineError::io("find", p));
-    let out = absolute(out)?;
+/// Refuses an output folder inside a source, which the next run would embed.
+pub fn refuse_nesting(sources: &[PathBuf], out: &Path) -> Result<(), PipelineError> {
+    let out = real(out)?;
     for source in sources {
-        if out.starts_with(absolute(source)?) {
+        if out.starts_with(real(source)?) {
             return Err(PipelineError::Options(format!(
                 "the output {} lies inside the photos {}; choose a folder beside them",
                 out.display(),
@@ -230,6 +230,22 @@ fn refuse_nesting(sources: &[PathBuf], out: &Path) -> Result<(), PipelineError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_output_inside_the_photos_is_found_by_any_way_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let album = dir.path().join("photos/2024");
+        std::fs::create_dir_all(&album).unwrap();
+        let photos = [album.join("..")];
+        assert!(refuse_nesting(&photos, &album.join("sorted")).is_err());
+        assert!(refuse_nesting(&photos, &dir.path().join("sorted")).is_ok());
+        #[cfg(unix)]
+        {
+            let link = dir.path().join("link");
+            std::os::unix::fs::symlink(dir.path().join("photos"), &link).unwrap();
+            assert!(refuse_nesting(&[link], &album.join("sorted")).is_err());
+        }
+    }
 
     #[test]
     fn an_output_inside_the_photos_is_refused_and_one_beside_them_is_not() {

@@ -11,7 +11,7 @@ use ndarray::Array2;
 use serde::Serialize;
 
 use crate::cluster::group;
-use crate::{Ctx, PipelineError};
+use crate::{Ctx, PipelineError, known_as};
 
 /// Groups listed beside a face's own.
 const NEAREST_GROUPS: usize = 5;
@@ -92,11 +92,7 @@ pub struct Answer {
 /// The photo meant by `asked`: a path in the cache, or a file name or tail of a
 /// path that fits exactly one photo.
 fn find<'a>(cache: &'a Cache, asked: &str) -> Result<&'a SourcePath, PipelineError> {
-    let absolute = std::path::absolute(Path::new(asked)).ok();
-    let direct = [
-        Some(asked.to_owned()),
-        absolute.map(|p| p.to_string_lossy().into_owned()),
-    ];
+    let direct = [Some(asked.to_owned()), known_as(Path::new(asked)).ok()];
     for path in direct.into_iter().flatten() {
         if let Some(entry) = cache.resolve(&SourcePath(path)) {
             return Ok(&entry.path);

@@ -6,7 +6,7 @@ use faceset_cli::{Context, Report};
 use faceset_core::CosineDistance;
 use faceset_pipeline::cluster::load_cache;
 use faceset_pipeline::folders::{self, FolderOptions, FolderPlan, Trusted};
-use faceset_pipeline::{export, people};
+use faceset_pipeline::{export, people, tree};
 use serde_json::json as json_value;
 
 use super::count;
@@ -57,7 +57,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
                 ctx.progress.note(&note);
             }
         }
-        let registry = people::load(&args.out, ctx)?;
+        let registry = people::load_under_way(&args.out, ctx)?;
+        if args.dry_run {
+            for line in tree::waiting(&args.out, &registry)? {
+                ctx.progress.note(&line);
+            }
+        }
         let plan = folders::plan(
             &cache,
             &args.cache,
@@ -81,8 +86,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let engine = engine(&args.engine, context)?;
     let report = with_ctx(context, args.engine.jobs(), |ctx| {
         folders::write_manifest(&plan, &args.out)?;
-        let report = export::apply(&plan.export, &cache, &engine, &args.out, ctx)?;
-        for note in people::record_export(&args.out, ctx)? {
+        let make = || export::apply(&plan.export, &cache, &engine, &args.out, ctx);
+        let (report, notes) = people::exported(&args.out, &plan.manifest, ctx, make)?;
+        for note in notes {
             ctx.progress.note(&note);
         }
         Ok(report)

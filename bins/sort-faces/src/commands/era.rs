@@ -11,6 +11,7 @@ use faceset_pipeline::cluster::load_cache;
 use faceset_pipeline::era::{
     self, Counts, EraOptions, EraPlan, EraProbe, ExtendReport, SplitReport,
 };
+use faceset_pipeline::roots_known_as;
 use serde::Serialize;
 use serde_json::json;
 
@@ -116,7 +117,7 @@ impl Who {
 impl Making {
     fn options(&self) -> anyhow::Result<EraOptions> {
         Ok(EraOptions {
-            roots: self.root.clone(),
+            roots: roots_known_as(&self.root).map_err(for_people)?,
             recovery: self.recovery,
             gates: self.gates.gates()?,
             rule: SplitRule {

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     };
     let (cache, plan) = with_ctx(context, args.engine.jobs(), |ctx| {
         let cache = load_cache(&args.cache, ctx)?;
-        let registry = people::load(&args.out, ctx)?;
+        let registry = people::load_under_way(&args.out, ctx)?;
         let registry = if args.dry_run {
             for line in tree::waiting(&args.out, &registry)? {
                 ctx.progress.note(&line);
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
             for note in people::take_in(&args.out, ctx)? {
                 ctx.progress.note(&note);
             }
-            people::load(&args.out, ctx)?
+            people::load_under_way(&args.out, ctx)?
         };
         let plan = export::plan_for(&cache, &sources, &options, &registry, args.with_hidden, ctx)?;
         Ok((cache, plan))
@@ -75,8 +75,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     }
     let engine = engine(&args.engine, context)?;
     let report = with_ctx(context, args.engine.jobs(), |ctx| {
-        let report = export::apply(&plan, &cache, &engine, &args.out, ctx)?;
-        for note in people::record_export(&args.out, ctx)? {
+        let refined = export::read_manifest(&sources.refined)?;
+        let make = || export::apply(&plan, &cache, &engine, &args.out, ctx);
+        let (report, notes) = people::exported(&args.out, &refined, ctx, make)?;
+        for note in notes {
             ctx.progress.note(&note);
         }
         Ok(report)

@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
         let cache = load_cache(&args.cache, ctx)?;
         let mut plan = refine::plan(&cache, &args.cache, &options, ctx)?;
         let folder = args.people.folder(&args.out);
-        let registry = people::load(&folder, ctx)?;
+        let registry = people::load_under_way(&folder, ctx)?;
         for note in refine::keep_numbers(&mut plan, &registry, &cache, &folder)? {
             ctx.progress.note(&note);
         }

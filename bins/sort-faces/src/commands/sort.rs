@@ -57,6 +57,9 @@ pub(crate) struct Args {
     engine: EngineArgs,
 }
 
+/// Warnings of the export in the summary; the log has all.
+const SHOWN_WARNINGS: usize = 20;
+
 /// Runs it.
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let layout = Layout::new(&args.out);
@@ -78,6 +81,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     };
     let jobs = args.engine.jobs();
     if args.dry_run {
+        sort::refuse_nesting(&options.embed.sources, &args.out).map_err(for_people)?;
         let plan =
             with_ctx(context, jobs, |ctx| embed::plan(&options.embed, ctx)).map_err(for_people)?;
         let text = format!(
@@ -109,7 +113,12 @@ fn text(report: &SortReport, layout: &Layout) -> String {
         .filter(|s| s.n_exported > 0)
         .map(|s| format!("{} ({})", s.name, count(s.n_exported, "face", "faces")))
         .collect();
-    let lines = [
+    let mut warnings = report.export.warnings.iter();
+    let mut said: Vec<String> = warnings.by_ref().take(SHOWN_WARNINGS).cloned().collect();
+    if warnings.len() > 0 {
+        said.push(format!("and {} more warnings", warnings.len()));
+    }
+    let mut lines = vec![
         format!(
             "photos    {}",
             super::embed::text(&report.embed).replace('\n', "\n          ")
@@ -123,17 +132,22 @@ fn text(report: &SortReport, layout: &Layout) -> String {
         ),
         format!(
             "exported  {}",
-            if exported.is_empty() {
+            if exported.is_empty() && report.export.sets.is_empty() {
                 "nothing: no set was large enough".to_owned()
+            } else if exported.is_empty() {
+                format!("none of {}", count(report.export.sets.len(), "set", "sets"))
             } else {
                 exported.join(", ")
             }
         ),
+    ];
+    lines.extend(said.iter().map(|line| format!("          {line}")));
+    lines.extend([
         String::new(),
         format!("people by folder   {}", layout.raw().display()),
         format!("good faces         {}", layout.refined().display()),
         format!("swap-ready sets    {}", layout.swap_ready().display()),
         format!("look at            {}", layout.index().display()),
-    ];
+    ]);
     lines.join("\n")
 }
