@@ -89,8 +89,8 @@ pub struct Step {
 pub struct Word {
     /// As the program gets it.
     pub text: String,
-    /// A path, left out while nothing is there.
-    pub if_there: bool,
+    /// The word is left out while nothing is there.
+    pub if_there: Option<PathBuf>,
 }
 
 impl Step {
@@ -98,7 +98,7 @@ impl Step {
     pub fn line(&self) -> Vec<String> {
         let words = self.command.iter();
         words
-            .filter(|word| !word.if_there || Path::new(&word.text).exists())
+            .filter(|word| word.if_there.as_deref().is_none_or(Path::exists))
             .map(|word| word.text.clone())
             .collect()
     }
@@ -174,9 +174,10 @@ impl ChainConfig {
             }
             let word = |text: &String| {
                 let plain = text.replace("|if-there}", "}");
+                let filled = self::fill(&plain, &own, &windows, MAX_DEPTH)?;
                 Ok(Word {
-                    if_there: plain != *text,
-                    text: self::fill(&plain, &own, &windows, MAX_DEPTH)?,
+                    if_there: (plain != *text).then(|| folder.join(&filled)),
+                    text: filled,
                 })
             };
             let command: Result<Vec<Word>, String> = step.run.iter().map(word).collect();
