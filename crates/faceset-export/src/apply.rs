@@ -5,6 +5,7 @@
 //! `_dropped/`. The next run finishes a ready folder and discards a partial
 //! one. The top manifest follows at the end.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use faceset_core::manifest::{Reserved, SwapSet};
@@ -13,14 +14,16 @@ use faceset_fs::{DirLock, quarantine, to_json_bytes};
 use serde_json::{Map, json};
 
 use crate::ExportError;
-use crate::bounds::REFUSED_HIDDEN;
+use crate::bounds::{NOT_THIS_PERSON, REFUSED_HIDDEN};
 use crate::build::{
-    Built, MANIFEST, NAME_FILE, Workshop, build, is_intact, read_complete, set_digest,
+    Built, MANIFEST, NAME_FILE, UNREADABLE, Workshop, build, is_intact, read_complete, set_digest,
 };
 use crate::pictures::{FaceFinder, PixelSource};
 use crate::plan::{ExportPlan, SetKind, SetPlan, count_reasons, is_safe_name};
 use crate::report::{ExportReport, Outcome, SetReport};
+use crate::select::{UNDATED_AND_UNDER_AGE, UNDER_AGE};
 use crate::top::TopManifest;
+use crate::tree::build_without;
 
 /// Below it, everything that was replaced.
 pub(crate) const DROPPED: &str = "_dropped";
@@ -33,11 +36,18 @@ pub(crate) const READY: &str = ".faceset-ready-";
 /// Reason of a reserved number.
 const EMPTY: &str = "empty after filter";
 
+/// Why a set was left alone though its plan changed.
+const STAYS: &str = "some of its photos can't be read now: the set stays as it is";
+/// Reasons for which a face leaves a set at once, readable or not; the others
+/// are about the choice between pictures.
+const MUST_LEAVE: [&str; 3] = [NOT_THIS_PERSON, UNDER_AGE, UNDATED_AND_UNDER_AGE];
+
 /// Builds what the plan says below `out`, which is created when missing and
 /// locked meanwhile.
 ///
 /// A set that is already there, complete and equal, is not touched. A photo
-/// that can't be read is a counted outcome; a broken detector, a full disk or a
+/// that can't be read is a counted outcome, and a set that would lose a PNG by
+/// it stays as it is ([`Outcome::Unreadable`]); a broken detector, a full disk or a
 /// newer manifest ends the run, with every set of before or after in place.
 pub fn apply(
     plan: &ExportPlan,
@@ -105,6 +115,13 @@ fn check_names(plan: &ExportPlan) -> Result<(), ExportError> {
         }
     }
     Ok(())
+}
+
+/// A set of an earlier run.
+struct InPlace {
+    kind: SetKind,
+    place: PathBuf,
+    set: SwapSet,
 }
 
 struct Run<'a> {
@@ -239,6 +256,12 @@ impl Run<'_> {
     ) -> Result<(), ExportError> {
         let place = root.join(&set.name);
         self.report.warnings.extend(built.warnings);
+        if built.n_unreadable > 0
+            && let Some(there) = self.at_risk(set, &built.set)
+        {
+            discard(partial)?;
+            return self.keep(set, there, partial);
+        }
         if built.set.faces.is_empty() {
             discard(partial)?;
             if built.n_unreadable > 0 {
@@ -277,6 +300,71 @@ impl Run<'_> {
         rename(partial, &ready)?;
         self.put_in_place(&ready, &place)?;
         self.done(set, Outcome::Written, &built.set)
+    }
+
+    /// The intact set in place that has a PNG of a face whose photo can't be
+    /// read now: what was built would cost it that PNG.
+    fn at_risk(&self, set: &SetPlan, built: &SwapSet) -> Option<InPlace> {
+        let unreadable: BTreeSet<_> = built
+            .dropped
+            .iter()
+            .filter(|d| d.reason == UNREADABLE)
+            .map(|d| d.key.id())
+            .collect();
+        // An era may be about to change sides.
+        let kinds: &[SetKind] = match set.kind {
+            SetKind::Set => &[SetKind::Set, SetKind::Thin],
+            SetKind::Thin => &[SetKind::Thin, SetKind::Set],
+            SetKind::Candidate => &[SetKind::Candidate],
+        };
+        kinds.iter().find_map(|&kind| {
+            let place = self.root(kind).join(&set.name);
+            let there: SwapSet = faceset_fs::read_json(&place.join(MANIFEST)).ok()?;
+            let has_one = there.faces.iter().any(|f| unreadable.contains(&f.key.id()));
+            (has_one && is_intact(&place, &there)).then_some(InPlace {
+                kind,
+                place,
+                set: there,
+            })
+        })
+    }
+
+    /// Leaves a set as it is until its photos can be read again, but for the
+    /// faces that must not be in it.
+    fn keep(&mut self, set: &SetPlan, there: InPlace, partial: &Path) -> Result<(), ExportError> {
+        let InPlace {
+            kind,
+            place,
+            set: mut kept,
+        } = there;
+        let held: BTreeSet<_> = kept.faces.iter().map(|f| f.key.id()).collect();
+        let leaving: Vec<_> = set
+            .dropped
+            .iter()
+            .filter(|d| MUST_LEAVE.contains(&&*d.reason) && held.contains(&d.key.id()))
+            .cloned()
+            .collect();
+        let n_leaving = leaving.len();
+        if n_leaving > 0 {
+            kept = build_without(kept, leaving, &place, partial)?;
+            let ready = self.root(kind).join(format!("{READY}{}", set.name));
+            rename(partial, &ready)?;
+            self.put_in_place(&ready, &place)?;
+        }
+        let mut reason = STAYS.to_owned();
+        if n_leaving > 0 {
+            reason.push_str(&format!(", but for {n_leaving} that must not be in it"));
+        }
+        let line = format!("{}: {reason}", set.name);
+        self.shop.progress.note(&line);
+        self.report.warnings.push(line);
+        self.list(kind, &kept);
+        self.report.sets.push(SetReport {
+            kind,
+            reason: Some(reason),
+            ..SetReport::of_manifest(set, Outcome::Unreadable, &kept)
+        });
+        Ok(())
     }
 
     fn done(
