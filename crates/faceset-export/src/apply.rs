@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use faceset_core::manifest::{Reserved, SwapSet};
 use faceset_core::{CancelToken, Progress, hash_bytes};
-use faceset_fs::{DirLock, quarantine, to_json_bytes};
+use faceset_fs::{DirLock, to_json_bytes};
 use serde_json::{Map, json};
 
 use crate::ExportError;
@@ -20,6 +20,7 @@ use crate::build::{
 };
 use crate::pictures::{FaceFinder, PixelSource};
 use crate::plan::{ExportPlan, SetKind, SetPlan, count_reasons, is_safe_name};
+use crate::recover::{MovedAside, move_aside, put_in_place, recover};
 use crate::report::{ExportReport, Outcome, SetReport};
 use crate::select::{UNDATED_AND_UNDER_AGE, UNDER_AGE};
 use crate::top::TopManifest;
@@ -71,8 +72,8 @@ pub fn apply(
         top: TopManifest::load(&out.join(MANIFEST))?,
         report: ExportReport::default(),
     };
-    for kind in [SetKind::Set, SetKind::Thin, SetKind::Candidate] {
-        run.recover(kind)?;
+    for moved in recover(out, &mut run.top)? {
+        run.tell(&moved);
     }
     let folders = || plan.sets.iter().chain(plan.candidates.iter().flatten());
     let n_faces: usize = folders().map(|s| s.faces.len()).sum();
@@ -134,52 +135,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Where sets of a kind live.
     fn root(&self, kind: SetKind) -> PathBuf {
-        kind.folder()
-            .map_or_else(|| self.out.to_path_buf(), |folder| self.out.join(folder))
-    }
-
-    /// Enters a set that is in its place into the top manifest.
-    fn list(&mut self, kind: SetKind, set: &SwapSet) {
-        match kind {
-            SetKind::Set => self.top.put_set(set),
-            SetKind::Thin => self.top.put_thin(set),
-            SetKind::Candidate => {}
-        }
-    }
-
-    /// Finishes what a killed run left ready and discards what it left partial.
-    fn recover(&mut self, kind: SetKind) -> Result<(), ExportError> {
-        let root = &self.root(kind);
-        let mut left: Vec<(String, PathBuf)> = Vec::new();
-        match std::fs::read_dir(root) {
-            Ok(entries) => {
-                for entry in entries {
-                    let entry = entry.map_err(ExportError::io("list", root))?;
-                    left.push((
-                        entry.file_name().to_string_lossy().into_owned(),
-                        entry.path(),
-                    ));
-                }
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(ExportError::io("list", root)(e)),
-        }
-        left.sort();
-        for (file_name, path) in left {
-            if file_name.starts_with(PARTIAL) {
-                discard(&path)?;
-            } else if let Some(name) = file_name.strip_prefix(READY) {
-                match faceset_fs::read_json::<SwapSet>(&path.join(MANIFEST)) {
-                    Ok(set) if is_intact(&path, &set) => {
-                        self.put_in_place(&path, &root.join(name))?;
-                        self.list(kind, &set);
-                    }
-                    // Nobody has seen it, and this run builds it again.
-                    _ => discard(&path)?,
-                }
-            }
-        }
-        Ok(())
+        kind.root(self.out)
     }
 
     fn all(&mut self) -> Result<(), ExportError> {
@@ -358,7 +314,7 @@ impl Run<'_> {
         let line = format!("{}: {reason}", set.name);
         self.shop.progress.note(&line);
         self.report.warnings.push(line);
-        self.list(kind, &kept);
+        self.top.list_as(kind, &kept);
         self.report.sets.push(SetReport {
             kind,
             reason: Some(reason),
@@ -377,7 +333,7 @@ impl Run<'_> {
             // An era that grew or shrank changes sides.
             self.retire(&set.name, Some(set.kind))?;
         }
-        self.list(set.kind, manifest);
+        self.top.list_as(set.kind, manifest);
         self.report
             .sets
             .push(SetReport::of_manifest(set, outcome, manifest));
@@ -416,18 +372,22 @@ impl Run<'_> {
     }
 
     fn put_in_place(&mut self, ready: &Path, place: &Path) -> Result<(), ExportError> {
-        if place.symlink_metadata().is_ok() {
-            self.move_aside(place)?;
+        if let Some(moved) = put_in_place(ready, place, self.out)? {
+            self.tell(&moved);
         }
-        rename(ready, place)
+        Ok(())
     }
 
     fn move_aside(&mut self, item: &Path) -> Result<(), ExportError> {
-        let to = quarantine(item, &self.out.join(DROPPED))?;
-        let line = format!("{} was moved to {}", item.display(), to.display());
+        let moved = move_aside(item, self.out)?;
+        self.tell(&moved);
+        Ok(())
+    }
+
+    fn tell(&mut self, moved: &MovedAside) {
+        let line = moved.line();
         self.shop.progress.note(&line);
         self.report.warnings.push(line);
-        Ok(())
     }
 
     /// Candidate folders of an earlier plan are no longer candidates.

@@ -21,6 +21,7 @@ mod library;
 mod options;
 mod pictures;
 mod plan;
+mod recover;
 mod report;
 mod select;
 mod top;

@@ -2,7 +2,7 @@
 //! compared. Nothing here touches a file or a pixel.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use faceset_core::manifest::{
     CacheRef, DroppedFace, RawManifest, RefineManifest, RefinedSet, ScoreParts,
@@ -102,6 +102,12 @@ impl SetKind {
             Self::Thin => Some(THIN),
             Self::Candidate => Some("_candidates"),
         }
+    }
+
+    /// Where sets of this kind live below the swap-ready folder `out`.
+    pub(crate) fn root(self, out: &Path) -> PathBuf {
+        self.folder()
+            .map_or_else(|| out.to_path_buf(), |folder| out.join(folder))
     }
 
     /// Has bundles, a name and an entry in the top manifest.

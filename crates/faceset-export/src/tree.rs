@@ -16,9 +16,10 @@ use serde_json::{Map, Value, json};
 use crate::ExportError;
 use crate::apply::{DROPPED, PARTIAL, READY, THIN, discard, rename};
 use crate::bounds::NOT_THIS_PERSON;
-use crate::build::{FACES, MANIFEST, is_intact};
+use crate::build::{FACES, MANIFEST};
 use crate::bundle::write_bundle;
 use crate::plan::is_safe_name;
+use crate::recover::{put_in_place, recover};
 use crate::select::dropped;
 use crate::top::TopManifest;
 
@@ -80,30 +81,8 @@ impl Tree {
             top,
             _lock: lock,
         };
-        tree.recover()?;
+        recover(out, &mut tree.top)?;
         Ok(tree)
-    }
-
-    fn recover(&mut self) -> Result<(), ExportError> {
-        for name in folder_names(&self.out)? {
-            let path = self.out.join(&name);
-            if name.starts_with(PARTIAL) {
-                discard(&path)?;
-            } else if let Some(set_name) = name.strip_prefix(READY) {
-                match read_set(&path) {
-                    Some(set) if is_intact(&path, &set) => {
-                        let place = self.out.join(set_name);
-                        if place.symlink_metadata().is_ok() {
-                            quarantine(&place, &self.out.join(DROPPED))?;
-                        }
-                        rename(&path, &place)?;
-                        self.top.put_set(&set);
-                    }
-                    _ => discard(&path)?,
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Names of the canonical sets that the manifest lists as active.
@@ -226,8 +205,7 @@ impl Tree {
         let set = build_without(set, out, &place, &partial)?;
         let ready = self.out.join(format!("{READY}{name}"));
         rename(&partial, &ready)?;
-        quarantine(&place, &self.out.join(DROPPED))?;
-        rename(&ready, &place)?;
+        put_in_place(&ready, &place, &self.out)?;
         self.top.put_set(&set);
         Ok(n_out)
     }

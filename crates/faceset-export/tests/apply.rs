@@ -820,6 +820,51 @@ fn every_half_done_state_of_a_swap_is_finished() {
 }
 
 #[test]
+fn whoever_opens_a_tree_finishes_what_was_left_half_done_anywhere_in_it() {
+    let (library, mut plan) = two_sets();
+    plan.sets[0].kind = SetKind::Thin;
+    let dir = tempfile::tempdir().unwrap();
+    let undisturbed = dir.path().join("undisturbed");
+    run(&plan, &Drawn::of(&library), &undisturbed);
+    let half_done = |out: &Path| {
+        copy_tree(&undisturbed, out);
+        fs::remove_file(out.join("manifest.json")).unwrap();
+        for set in ["_thin/{}faceset_001", "{}faceset_002"] {
+            let (place, ready) = (set.replace("{}", ""), set.replace("{}", ".faceset-ready-"));
+            let partial = set.replace("{}", ".faceset-partial-");
+            fs::rename(out.join(place), out.join(ready)).unwrap();
+            fs::create_dir_all(out.join(partial).join("faces")).unwrap();
+        }
+    };
+    let by_tree = dir.path().join("tree");
+    half_done(&by_tree);
+    Tree::open(&by_tree, "test").unwrap().finish().unwrap();
+    let by_export = dir.path().join("export");
+    half_done(&by_export);
+    let mut nothing = plan.clone();
+    nothing.sets.clear();
+    run(&nothing, &Drawn::of(&library), &by_export);
+    for out in [by_tree, by_export] {
+        let mut files = tree(&out);
+        let mut expected = tree(&undisturbed);
+        // The runs in it are another matter.
+        files.remove("manifest.json").unwrap();
+        expected.remove("manifest.json").unwrap();
+        assert_eq!(files, expected);
+        let (top, whole) = (top_of(&out), top_of(&undisturbed));
+        assert_eq!(top.facesets, whole.facesets);
+        assert_eq!(top.thin_eras, whole.thin_eras);
+        for folder in [out.clone(), out.join("_thin")] {
+            let names = faceset_fs::folder_names(&folder).unwrap();
+            assert!(
+                names.iter().all(|n| !n.starts_with(".faceset-")),
+                "{names:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn merging_keeps_what_this_run_does_not_know() {
     let (library, plan) = two_sets();
     let dir = tempfile::tempdir().unwrap();
