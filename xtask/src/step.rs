@@ -54,6 +54,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().expect("every file of set-up is in a folder");
     (|| {
         std::fs::create_dir_all(folder)?;
+        #[cfg_attr(not(unix), allow(unused_mut, reason = "only modes are set"))]
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         {
