@@ -307,10 +307,10 @@ impl Run<'_> {
             rename(partial, &ready)?;
             self.put_in_place(&ready, &place)?;
         }
-        let mut reason = STAYS.to_owned();
-        if n_leaving > 0 {
-            reason.push_str(&format!(", but for {n_leaving} that must not be in it"));
-        }
+        let reason = match n_leaving {
+            0 => STAYS.to_owned(),
+            n => format!("{STAYS}, but for {n} that must not be in it"),
+        };
         let line = format!("{}: {reason}", set.name);
         self.shop.progress.note(&line);
         self.report.warnings.push(line);
