@@ -109,6 +109,12 @@ mod tests {
 
     #[test]
     fn a_reader_is_hashed_in_pieces_to_the_sum_of_its_bytes() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::PermissionDenied.into())
+            }
+        }
         /// Hands out at most `step` bytes at a time; the first call is disturbed.
         struct Source<'a>(&'a [u8], usize, usize, bool);
         impl Read for Source<'_> {
@@ -132,12 +138,6 @@ mod tests {
             );
             // However long the source, the pieces stay small.
             assert!(source.2 <= 1 << 20);
-        }
-        struct Broken;
-        impl Read for Broken {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::PermissionDenied.into())
-            }
         }
         let error = hash_reader(Broken).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);

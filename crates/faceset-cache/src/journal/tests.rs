@@ -205,7 +205,7 @@ fn no_damage_between_good_records_costs_one_behind_it() {
     // Bytes lost and bytes added.
     let cut = |bytes: &mut Vec<u8>| drop(bytes.drain(start_b + 30..start_c + 3));
     assert_eq!(found_after(&cut), (paths(&["a", "d"]), 1));
-    let more = |bytes: &mut Vec<u8>| drop(bytes.splice(start_d..start_d, [7; 100_000]));
+    let more = |bytes: &mut Vec<u8>| drop(bytes.splice(start_d..start_d, vec![7; 100_000]));
     assert_eq!(found_after(&more), (paths(&["a", "b", "c", "d"]), 1));
     // The very first frame: the meta.
     let first = |bytes: &mut Vec<u8>| bytes[HEAD_BYTES as usize] ^= 0x40;
