@@ -84,12 +84,7 @@ impl Package {
                     .arg(folder)
                     .arg(format!("{name}=={version}")),
             ),
-            Self::Npm { name, version } => run_quietly(
-                npm()
-                    .args(["pack", "--silent", &format!("{name}@{version}")])
-                    .arg("--pack-destination")
-                    .arg(folder),
-            ),
+            Self::Npm { name, version } => run_quietly(&mut npm_pack(name, version, folder)),
         }
     }
 }
@@ -124,6 +119,16 @@ pub(crate) fn pip() -> anyhow::Result<Command> {
 fn npm() -> Command {
     // npm is a script on Windows, which only starts by its full name.
     Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" })
+}
+
+/// Packs into `folder`: npm before 7.19 knows no other way to say where, and
+/// passes an option that it does not know over.
+fn npm_pack(name: &str, version: &str, folder: &Path) -> Command {
+    let mut command = npm();
+    command
+        .args(["pack", "--silent", &format!("{name}@{version}")])
+        .current_dir(folder);
+    command
 }
 
 fn answers(command: &mut Command) -> bool {
@@ -172,6 +177,14 @@ fn only_file(folder: &Path) -> anyhow::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn npm_packs_into_the_folder_it_runs_in() {
+        let command = npm_pack("a", "1.2.3", Path::new("f"));
+        assert_eq!(command.get_current_dir(), Some(Path::new("f")));
+        let arguments: Vec<_> = command.get_args().collect();
+        assert_eq!(arguments, ["pack", "--silent", "a@1.2.3"]);
+    }
 
     #[test]
     fn a_missing_client_is_named() {

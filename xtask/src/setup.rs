@@ -85,10 +85,10 @@ impl Step {
                         return Ok(State::Ready);
                     }
                 }
-                let Some((_, files)) = choices.first() else {
-                    return Ok(State::Missing(no_library_for_this_system(home)));
-                };
-                step::state(files)
+                match choices.first() {
+                    Some((_, files)) => step::state(files),
+                    None => Ok(State::Missing(no_library_for_this_system(home))),
+                }
             }
             Self::Models => step::state(&free_pack(home)?),
             Self::Samples => samples::state(home),
@@ -116,6 +116,24 @@ impl Step {
             Self::Assembler => nasm::bring(home),
         }
     }
+
+    /// Why this system does without the step's result; `None` where set-up can
+    /// bring it.
+    fn done_without(self, home: &Home) -> Option<String> {
+        match self {
+            Self::Runtime => no_runtime(&runtime::choices(home), home),
+            _ => None,
+        }
+    }
+}
+
+/// What to say where no package carries the runtime library. Sorting goes on:
+/// `sort-faces` has kernels of its own, and says that it uses them.
+fn no_runtime(choices: &[runtime::Choice], home: &Home) -> Option<String> {
+    let why = no_library_for_this_system(home);
+    choices
+        .is_empty()
+        .then(|| format!("{why}; without it the built-in kernels are used, which are slower"))
 }
 
 /// Runs all steps that the tests need whose result is missing.
@@ -147,6 +165,10 @@ pub(crate) fn bring(home: &Home, steps: &[Step]) -> anyhow::Result<()> {
             println!("  {} ready", step.title());
             continue;
         }
+        if let Some(note) = step.done_without(home) {
+            println!("  {}: {note}", step.title());
+            continue;
+        }
         step.bring(home)
             .with_context(|| format!("failed to set up the {}", step.title()))?;
         if let State::Missing(why) = step.state(home)? {
@@ -164,10 +186,10 @@ pub(crate) fn check(home: &Home) -> ExitCode {
     for step in EVERYTHING {
         let line = match step.state(home) {
             Ok(State::Ready) => "ready".to_owned(),
-            Ok(State::Missing(why)) => {
+            Ok(State::Missing(why)) => step.done_without(home).unwrap_or_else(|| {
                 complete = false;
                 format!("missing: {why}")
-            }
+            }),
             Err(error) => {
                 complete = false;
                 format!("{error:#}")
@@ -261,6 +283,21 @@ mod tests {
         );
         assert!(files.len() >= 3);
         assert!(files.iter().all(|f| f.sha256.len() == 64));
+    }
+
+    #[test]
+    fn a_system_without_a_package_is_told_and_not_refused() {
+        let note = no_runtime(&[], &home()).unwrap();
+        assert!(note.contains("built-in kernels"), "{note}");
+        let package = Package::Npm {
+            name: "x",
+            version: "1",
+        };
+        assert_eq!(no_runtime(&[(package, Vec::new())], &home()), None);
+        // Nothing else can be done without.
+        for step in EVERYTHING.into_iter().filter(|s| *s != Step::Runtime) {
+            assert_eq!(step.done_without(&home()), None);
+        }
     }
 
     #[test]

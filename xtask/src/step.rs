@@ -54,15 +54,17 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().expect("every file of set-up is in a folder");
     (|| {
         std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
+        #[cfg_attr(not(unix), allow(unused_mut, reason = "only modes are set"))]
+        let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            let mode = std::fs::Permissions::from_mode(0o644);
-            file.as_file().set_permissions(mode)?;
+            // The system takes the umask off, as from any new file.
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
+        let mut file = builder.tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
         file.persist(path)?;
         std::io::Result::Ok(())
     })()
@@ -101,5 +103,37 @@ mod tests {
         assert!(matches!(state(&files).unwrap(), State::Missing(why) if why.contains("b has")));
         write(&files[1].path, b"2").unwrap();
         assert_eq!(state(&files).unwrap(), State::Ready);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_has_the_mode_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |name: &str| {
+            let about = std::fs::metadata(dir.path().join(name)).unwrap();
+            about.permissions().mode()
+        };
+        std::fs::write(dir.path().join("plain"), b"").unwrap();
+        write(&dir.path().join("ours"), b"").unwrap();
+        assert_eq!(mode("ours"), mode("plain"));
+    }
+
+    /// The umask belongs to the whole process, so the test above runs in one of
+    /// its own.
+    #[cfg(unix)]
+    #[test]
+    fn the_umask_is_heeded() {
+        let out = std::process::Command::new("sh")
+            .args(["-c", "umask 027 && exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "step::tests::a_file_has_the_mode_of_any_new_file",
+            ])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success() && text.contains("1 passed"), "{text}");
     }
 }

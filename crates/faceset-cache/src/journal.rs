@@ -11,8 +11,10 @@
 //! Owns frames and damage. What a change does to a cache is in `change`.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use faceset_fs::AtomicFile;
 
 use crate::change::Change;
 use crate::{CacheError, CacheMeta};
@@ -23,6 +25,20 @@ const HEAD_BYTES: u64 = 12;
 const FRAME_HEAD_BYTES: u64 = 8;
 /// A photo of a thousand enriched faces takes 6 MB; a longer frame is damage.
 const MAX_PAYLOAD_BYTES: u64 = 1 << 28;
+
+/// Bytes from which a frame is told from anything else: its head, the kind, and
+/// the MessagePack map of one key of at most 31 bytes.
+const LOOK_BYTES: usize = FRAME_HEAD_BYTES as usize + 1 + 2 + 31;
+/// Offsets looked at per read when the next frame is searched.
+const SEARCH_BYTES: usize = 1 << 16;
+/// Bytes that a search may checksum in vain, per byte of the journal: ends the
+/// search in a file that is made to look full of frames.
+const MAX_CHECKED: u64 = 8;
+/// A file that got its length but not all its data reads as zeros from the
+/// border of a block on; the smallest in use.
+const BLOCK_BYTES: u64 = 512;
+/// 64 hexadecimal digits and the kind.
+const SEAL_BYTES: u64 = 65;
 
 const KIND_CHANGE: u8 = 0;
 const KIND_SEAL: u8 = 1;
@@ -69,12 +85,14 @@ pub(crate) struct Scan {
     pub(crate) n_changes: u64,
     /// Changes that the npz includes already.
     pub(crate) n_sealed: u64,
-    /// Frames with a wrong checksum between good ones.
+    /// Damaged places between good frames: at least one frame each.
     pub(crate) n_damaged: u64,
     /// End of the last good frame; 0 when even the head is incomplete.
     pub(crate) good_end: u64,
     /// Bytes after that.
     pub(crate) dropped_bytes: u64,
+    /// All of those when they can't be what a killed save leaves, else 0.
+    pub(crate) damaged_bytes: u64,
     /// Where replay starts.
     replay_from: u64,
 }
@@ -106,6 +124,9 @@ impl JournalReader {
         let mut scan = Scan::default();
         if !self.read_head()? {
             scan.dropped_bytes = self.len;
+            if !self.is_torn(0)? {
+                scan.damaged_bytes = self.len;
+            }
             return Ok(scan);
         }
         scan.replay_from = HEAD_BYTES;
@@ -127,6 +148,9 @@ impl JournalReader {
         // A head alone is begun anew: the meta belongs right behind it.
         scan.good_end = if end == HEAD_BYTES { 0 } else { end };
         scan.dropped_bytes = self.len - scan.good_end;
+        if !self.is_torn(end)? {
+            scan.damaged_bytes = scan.dropped_bytes;
+        }
         Ok(scan)
     }
 
@@ -207,9 +231,8 @@ impl JournalReader {
     }
 
     /// Visits the good frames between two offsets with the offset of their end.
-    /// Returns the end of the last one and the number of damaged frames before
-    /// it. A bad frame is skipped when a good one follows it, and the end
-    /// otherwise.
+    /// Returns the end of the last one and the number of damaged places before
+    /// it. What is between two good frames is skipped, whatever it is.
     fn walk(
         &mut self,
         from: u64,
@@ -219,33 +242,102 @@ impl JournalReader {
         let path = self.path.clone();
         let io = |e| CacheError::io("read", &path)(e);
         self.file.seek(SeekFrom::Start(from)).map_err(io)?;
-        let (mut end, mut at) = (from, from);
-        let (mut n_damaged, mut just_damaged) = (0, false);
+        let (mut end, mut at, mut n_damaged) = (from, from, 0);
+        let mut budget = MAX_CHECKED.saturating_mul(self.len);
         let mut payload = Vec::new();
         loop {
-            let Some(good) = self.frame(at, until, &mut payload).map_err(io)? else {
-                break;
-            };
-            at += FRAME_HEAD_BYTES + payload.len() as u64;
-            if good {
-                n_damaged += u64::from(just_damaged);
-                just_damaged = false;
+            if self.frame(at, until, &mut payload).map_err(io)? {
+                at += FRAME_HEAD_BYTES + payload.len() as u64;
                 visit(&payload, at)?;
                 end = at;
-            } else if just_damaged {
-                break;
-            } else {
-                just_damaged = true;
+                continue;
             }
+            let Some(next) = self.search(at + 1, until, &mut budget).map_err(io)? else {
+                return Ok((end, n_damaged));
+            };
+            n_damaged += 1;
+            at = next;
+            self.file.seek(SeekFrom::Start(at)).map_err(io)?;
         }
-        Ok((end, n_damaged))
     }
 
-    /// Reads the frame at the reader's position, `at`. `None`: no whole frame
-    /// is there. `Some(false)`: its checksum is wrong.
-    fn frame(&mut self, at: u64, until: u64, payload: &mut Vec<u8>) -> io::Result<Option<bool>> {
+    /// The next offset from `at` on where a whole frame with a right checksum
+    /// begins. Gives up when `budget` bytes were checksummed in vain.
+    fn search(&mut self, mut at: u64, until: u64, budget: &mut u64) -> io::Result<Option<u64>> {
+        let (mut window, mut payload) = (Vec::new(), Vec::new());
+        while at + FRAME_HEAD_BYTES < until {
+            self.file.seek(SeekFrom::Start(at))?;
+            window.clear();
+            let n_wanted = (until - at).min((SEARCH_BYTES + LOOK_BYTES) as u64);
+            self.file.by_ref().take(n_wanted).read_to_end(&mut window)?;
+            for i in 0..window.len().min(SEARCH_BYTES) {
+                let here = at + i as u64;
+                let Some(n) = looks_like_frame(&window[i..], until - here) else {
+                    continue;
+                };
+                let Some(left) = budget.checked_sub(n) else {
+                    return Ok(None);
+                };
+                *budget = left;
+                self.file.seek(SeekFrom::Start(here))?;
+                if self.frame(here, until, &mut payload)? {
+                    return Ok(Some(here));
+                }
+            }
+            at += SEARCH_BYTES as u64;
+        }
+        Ok(None)
+    }
+
+    /// Whether what follows the last good frame can be the beginning of a save
+    /// that was cut short: less than a frame, or a frame that goes on beyond
+    /// the end of the data. Data that never arrived reads as zeros.
+    fn is_torn(&mut self, from: u64) -> Result<bool, CacheError> {
+        let end = self
+            .data_end(from)
+            .map_err(CacheError::io("read", &self.path))?;
+        if end.saturating_sub(from) < FRAME_HEAD_BYTES {
+            return Ok(true);
+        }
+        let io = |e| CacheError::io("read", &self.path)(e);
+        let mut len = [0u8; 4];
+        self.file.seek(SeekFrom::Start(from)).map_err(io)?;
+        match self.file.read_exact(&mut len) {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
+            read => read.map_err(|e| CacheError::io("read", &self.path)(e))?,
+        }
+        let n = u64::from(u32::from_le_bytes(len));
+        Ok((1..=MAX_PAYLOAD_BYTES).contains(&n) && from + FRAME_HEAD_BYTES + n > end)
+    }
+
+    /// Where the zeros begin that blocks without data leave at the end of the
+    /// file; its length when there are none.
+    fn data_end(&mut self, from: u64) -> io::Result<u64> {
+        self.file.seek(SeekFrom::Start(from))?;
+        let (mut at, mut after_data) = (from, from);
+        loop {
+            let buffer = self.file.fill_buf()?;
+            if buffer.is_empty() {
+                break;
+            }
+            if let Some(last) = buffer.iter().rposition(|&b| b != 0) {
+                after_data = at + last as u64 + 1;
+            }
+            let n = buffer.len();
+            at += n as u64;
+            self.file.consume(n);
+        }
+        if after_data == from {
+            return Ok(from);
+        }
+        Ok(after_data.next_multiple_of(BLOCK_BYTES).min(at))
+    }
+
+    /// Reads the frame at the reader's position, `at`. False when no whole frame
+    /// with a right checksum is there.
+    fn frame(&mut self, at: u64, until: u64, payload: &mut Vec<u8>) -> io::Result<bool> {
         if until.saturating_sub(at) < FRAME_HEAD_BYTES {
-            return Ok(None);
+            return Ok(false);
         }
         let mut head = [0u8; FRAME_HEAD_BYTES as usize];
         let (len, crc) = match self.file.read_exact(&mut head) {
@@ -254,19 +346,68 @@ impl JournalReader {
                 u32::from_le_bytes([head[4], head[5], head[6], head[7]]),
             ),
             // Somebody truncated it under our eyes; the caller looks again.
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
             Err(e) => return Err(e),
         };
         let n = u64::from(u32::from_le_bytes(len));
         if n == 0 || n > MAX_PAYLOAD_BYTES || at + FRAME_HEAD_BYTES + n > until {
-            return Ok(None);
+            return Ok(false);
         }
         payload.clear();
         if self.file.by_ref().take(n).read_to_end(payload)? as u64 != n {
-            return Ok(None);
+            return Ok(false);
         }
-        Ok(Some(checksum(len, payload) == crc))
+        Ok(checksum(len, payload) == crc)
     }
+}
+
+/// Length of the payload when `bytes` may begin a frame that ends within
+/// `room`. What it looks at is in every frame, and hardly ever anywhere else.
+fn looks_like_frame(bytes: &[u8], room: u64) -> Option<u64> {
+    let (head, body) = bytes.split_at_checked(FRAME_HEAD_BYTES as usize)?;
+    let n = u64::from(u32::from_le_bytes([head[0], head[1], head[2], head[3]]));
+    if n == 0 || n > MAX_PAYLOAD_BYTES || n > room - FRAME_HEAD_BYTES {
+        return None;
+    }
+    let is_one = match *body {
+        [KIND_SEAL, digit, ..] => n == SEAL_BYTES && digit.is_ascii_hexdigit(),
+        // A map of one key, a short text: the name of the change.
+        [
+            KIND_CHANGE | KIND_META,
+            0x81,
+            key @ 0xa1..=0xbf,
+            ref name @ ..,
+        ] => {
+            let len = usize::from(key & 0x1f);
+            let name = name.get(..len)?;
+            name.iter().all(u8::is_ascii_lowercase)
+        }
+        _ => false,
+    };
+    is_one.then_some(n)
+}
+
+/// Copies what follows `from` to a place beside the journal and returns that
+/// place. Nothing that is there is overwritten.
+pub(crate) fn keep_tail(journal: &Path, from: u64) -> Result<PathBuf, CacheError> {
+    let read = || CacheError::io("read", journal);
+    let mut name = journal.as_os_str().to_owned();
+    name.push(".damaged");
+    let mut place = PathBuf::from(&name);
+    for n in 2.. {
+        if place.symlink_metadata().is_err() {
+            break;
+        }
+        let mut name = name.clone();
+        name.push(format!("-{n}"));
+        place = PathBuf::from(name);
+    }
+    let mut file = File::open(journal).map_err(read())?;
+    file.seek(SeekFrom::Start(from)).map_err(read())?;
+    let mut kept = AtomicFile::create(&place)?;
+    io::copy(&mut file, &mut kept).map_err(CacheError::io("write", &place))?;
+    kept.commit()?;
+    Ok(place)
 }
 
 /// What a journal is written to: a file, or a test's idea of a full disk.

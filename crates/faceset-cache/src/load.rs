@@ -30,6 +30,8 @@ pub struct LoadReport {
     pub n_unread: usize,
     /// What the journal added; `None` when there was none.
     pub journal: Option<JournalReport>,
+    /// Where the writer has put a damaged end of the journal before cutting it.
+    pub kept_aside: Option<PathBuf>,
 }
 
 /// What was found in a journal.
@@ -39,11 +41,14 @@ pub struct JournalReport {
     pub records: u64,
     /// Changes that a compaction had taken into the npz before it was cut short.
     pub already_compacted: u64,
-    /// Records between good ones whose checksum was wrong; they are lost.
+    /// Damaged places between good records; at least one record each is lost.
     pub damaged_records: u64,
     /// Bytes at the end that were no whole record: the work of a run that was
     /// killed while it saved.
     pub dropped_bytes: u64,
+    /// All of those when they can't be what a killed run leaves, else 0. The
+    /// next writer keeps them in a file of their own.
+    pub damaged_bytes: u64,
 }
 
 impl LoadReport {
@@ -54,7 +59,18 @@ impl LoadReport {
         let journal = journal_path(path);
         let journal = journal.display();
         let found = self.journal.unwrap_or_default();
-        if found.dropped_bytes > 0 {
+        if found.damaged_bytes > 0 {
+            let place = match &self.kept_aside {
+                Some(place) => format!("they were moved to {}", place.display()),
+                None => format!("the next run that saves moves them to {journal}.damaged"),
+            };
+            notes.push(format!(
+                "the end of {journal} is damaged: {} records kept, {} bytes behind them can't be \
+                 read; {place}; run `embed` again to redo them",
+                found.records + found.already_compacted,
+                found.damaged_bytes
+            ));
+        } else if found.dropped_bytes > 0 {
             notes.push(format!(
                 "{journal} was cut short: {} records kept, {} bytes of an unfinished save dropped; \
                  run the same command again to redo them",
@@ -64,8 +80,8 @@ impl LoadReport {
         }
         if found.damaged_records > 0 {
             notes.push(format!(
-                "{journal} is damaged: {} records with a wrong checksum were left out; run `embed` \
-                 again to redo them",
+                "{journal} is damaged in {} places: what was saved there was left out; run `embed` \
+                 again to redo it",
                 found.damaged_records
             ));
         }
@@ -77,6 +93,18 @@ impl LoadReport {
             ));
         }
         notes
+    }
+}
+
+impl From<&Scan> for JournalReport {
+    fn from(scan: &Scan) -> Self {
+        Self {
+            records: scan.n_changes,
+            already_compacted: scan.n_sealed,
+            damaged_records: scan.n_damaged,
+            dropped_bytes: scan.dropped_bytes,
+            damaged_bytes: scan.damaged_bytes,
+        }
     }
 }
 
@@ -203,12 +231,8 @@ fn load_quiet(path: &Path, depth: Depth) -> Result<Loaded, CacheError> {
                 !matches!(f.status, FileStatus::Failed(_)) && f.sha256 == unread_hash(&f.path)
             })
             .count(),
-        journal: journal.is_some().then_some(JournalReport {
-            records: scan.n_changes,
-            already_compacted: scan.n_sealed,
-            damaged_records: scan.n_damaged,
-            dropped_bytes: scan.dropped_bytes,
-        }),
+        journal: journal.is_some().then(|| JournalReport::from(&scan)),
+        kept_aside: None,
     };
     Ok(Loaded {
         cache,

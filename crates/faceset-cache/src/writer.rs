@@ -12,8 +12,8 @@ use faceset_core::{ContentHash, Enrichment, FileEntry, SourcePath};
 use faceset_fs::{AtomicFile, LockFile, sync_folder_of};
 
 use crate::change::{Change, unread_hash};
-use crate::journal::{JournalWriter, change_frame};
-use crate::load::{Loaded, journal_path, load_locked, lock_path};
+use crate::journal::{JournalReader, JournalWriter, change_frame, keep_tail};
+use crate::load::{JournalReport, Loaded, journal_path, load_locked, lock_path};
 use crate::npz_write::write_npz;
 use crate::validate::{check_enrichment, check_entry, check_path};
 use crate::{Cache, CacheError, CacheMeta, ForgetPlan, ForgetReport, LoadReport, SCHEMA};
@@ -82,7 +82,8 @@ impl CacheWriter {
     /// `holder` tells a second run who is there. Refuses a cache of another
     /// pack, pipeline or detector setting; roots, provider and extra are united
     /// with what is stored. An unfinished record at the end of the journal is
-    /// cut off (see [`CacheWriter::load_report`]).
+    /// cut off; an end that is damaged is kept in a file beside it first (see
+    /// [`CacheWriter::load_report`]).
     pub fn open(path: &Path, meta: &CacheMeta, holder: &str) -> Result<Self, CacheError> {
         let lock = LockFile::acquire(&lock_path(path), holder)?;
         let loaded = match load_locked(path) {
@@ -93,7 +94,7 @@ impl CacheWriter {
         let is_new = loaded.is_none();
         let Loaded {
             mut cache,
-            report,
+            mut report,
             journal_end,
         } = loaded.unwrap_or_else(|| Loaded {
             cache: Cache::new(meta.clone()),
@@ -106,6 +107,13 @@ impl CacheWriter {
         cache.meta = united;
 
         let journal_path = journal_path(path);
+        if is_new && let Some(mut journal) = JournalReader::open(&journal_path)? {
+            let found = JournalReport::from(&journal.scan(None)?);
+            report.journal = Some(found).filter(|found| found.damaged_bytes > 0);
+        }
+        if report.journal.is_some_and(|found| found.damaged_bytes > 0) {
+            report.kept_aside = Some(keep_tail(&journal_path, journal_end)?);
+        }
         let journal = open_journal(&journal_path, journal_end)?;
         let mut writer = Self {
             npz_is_stale: is_new || journal_end > 0 || report.schema != Some(SCHEMA),

@@ -239,6 +239,131 @@ fn a_journal_whose_cache_vanished_says_so() {
     );
 }
 
+/// A cache of photo 0 with a journal of photos 1 to 4, one flush each; the
+/// journal's bytes and where each of its last four records begins.
+fn with_journal(path: &Path) -> (Vec<u8>, Vec<usize>) {
+    written(path, 1);
+    let mut writer = CacheWriter::open(path, &meta(), "t").unwrap();
+    let mut starts = Vec::new();
+    for i in 1..5 {
+        let len = std::fs::metadata(journal_path(path)).map_or(0, |m| m.len());
+        starts.push(len as usize);
+        writer.put(photo(i)).unwrap();
+        writer.flush().unwrap();
+    }
+    drop(writer);
+    (std::fs::read(journal_path(path)).unwrap(), starts)
+}
+
+fn kept_aside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = journal_path(path).into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+#[test]
+fn records_behind_damage_survive_the_next_writer() {
+    let (_dir, path) = place();
+    let (mut bytes, starts) = with_journal(&path);
+    // A length beyond the end, and the next record damaged as well.
+    bytes[starts[1] + 3] = 0x0f;
+    bytes[starts[2] + 20] ^= 1;
+    std::fs::write(journal_path(&path), &bytes).unwrap();
+    let writer = CacheWriter::open(&path, &meta(), "t").unwrap();
+    let notes = writer.load_report().notes(&path);
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].contains("damaged in 1 places"), "{notes:?}");
+    assert!(writer.load_report().kept_aside.is_none());
+    let cache = writer.finish().unwrap();
+    let there = |i| cache.file(&photo(i).path).is_some();
+    assert_eq!([0, 1, 2, 3, 4].map(there), [true, true, false, false, true]);
+}
+
+#[test]
+fn an_end_that_no_kill_leaves_is_kept_before_it_is_cut() {
+    let (_dir, path) = place();
+    let (mut bytes, starts) = with_journal(&path);
+    bytes[starts[3] + 20] ^= 1;
+    for suffix in [".damaged", ".damaged-2"] {
+        std::fs::write(journal_path(&path), &bytes).unwrap();
+        let notes = load(&path).unwrap().1.notes(&path);
+        assert!(notes[0].contains("is damaged"), "{notes:?}");
+        let writer = CacheWriter::open(&path, &meta(), "t").unwrap();
+        let kept = kept_aside(&path, suffix);
+        assert_eq!(writer.load_report().kept_aside.as_ref(), Some(&kept));
+        let notes = writer.load_report().notes(&path);
+        assert!(notes[0].contains(suffix), "{notes:?}");
+        assert_eq!(writer.cache().n_files(), 4);
+        assert_eq!(std::fs::read(&kept).unwrap(), bytes[starts[3]..]);
+        let len = std::fs::metadata(journal_path(&path)).unwrap().len();
+        assert_eq!(len, starts[3] as u64);
+    }
+}
+
+#[test]
+fn a_torn_end_is_cut_without_a_trace() {
+    let (dir, path) = place();
+    let (bytes, starts) = with_journal(&path);
+    for len in [starts[3] + 1, starts[3] + 9, bytes.len() - 1] {
+        std::fs::write(journal_path(&path), &bytes[..len]).unwrap();
+        let writer = CacheWriter::open(&path, &meta(), "t").unwrap();
+        assert!(writer.load_report().kept_aside.is_none());
+        let notes = writer.load_report().notes(&path);
+        assert!(notes[0].contains("was cut short"), "{notes:?}");
+        drop(writer);
+        let names = std::fs::read_dir(dir.path()).unwrap();
+        let damaged = names.filter(|e| {
+            let name = e.as_ref().unwrap().file_name();
+            name.to_string_lossy().contains("damaged")
+        });
+        assert_eq!(damaged.count(), 0);
+    }
+}
+
+#[test]
+fn a_damaged_journal_without_a_cache_is_kept_before_it_is_begun_anew() {
+    let (_dir, path) = place();
+    let mut writer = CacheWriter::open(&path, &meta(), "t").unwrap();
+    writer.put(photo(0)).unwrap();
+    writer.flush().unwrap();
+    drop(writer);
+    let mut bytes = std::fs::read(journal_path(&path)).unwrap();
+    bytes[..12].fill(0);
+    std::fs::write(journal_path(&path), &bytes).unwrap();
+    let writer = CacheWriter::open(&path, &meta(), "t").unwrap();
+    let kept = kept_aside(&path, ".damaged");
+    assert_eq!(std::fs::read(&kept).unwrap(), bytes);
+    assert_eq!(writer.load_report().kept_aside.as_ref(), Some(&kept));
+    assert!(!writer.load_report().notes(&path).is_empty());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    /// Whatever is overwritten, what lies wholly outside is there afterwards.
+    #[test]
+    fn overwritten_bytes_cost_only_the_records_they_are_in(
+        from in 0.0..1.0f64,
+        garbage in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..300),
+    ) {
+        let (_dir, path) = place();
+        let (mut bytes, mut bounds) = with_journal(&path);
+        bounds[0] = 12;
+        bounds.push(bytes.len());
+        let from = 12 + (from * (bytes.len() - 12) as f64) as usize;
+        let to = (from + garbage.len()).min(bytes.len());
+        bytes[from..to].copy_from_slice(&garbage[..to - from]);
+        std::fs::write(journal_path(&path), &bytes).unwrap();
+        let cache = CacheWriter::open(&path, &meta(), "t").unwrap().finish().unwrap();
+        for (i, range) in (1..5).zip(bounds.windows(2)) {
+            let is_hit = from < range[1] && to > range[0];
+            let found = cache.file(&photo(i).path);
+            proptest::prop_assert!(is_hit || found == Some(&photo(i)), "photo {i}");
+            proptest::prop_assert!(found.is_none() || found == Some(&photo(i)));
+        }
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn an_unwritable_place_is_named() {

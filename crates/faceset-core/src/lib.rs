@@ -21,7 +21,7 @@ pub use consent::{CivilDate, Consent, PersonFacts};
 pub use dst_name::safe_dst_name;
 pub use error::ValueError;
 pub use geometry::{BBox, Landmarks5, Pose};
-pub use hash::{ContentHash, hash_bytes};
+pub use hash::{ContentHash, hash_bytes, hash_reader};
 pub use measure::{CosineDistance, Score};
 pub use number::{FacesetNumber, canonical_faceset_number, person_number};
 pub use progress::{CancelToken, NoProgress, Progress};

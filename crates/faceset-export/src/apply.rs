@@ -5,22 +5,26 @@
 //! `_dropped/`. The next run finishes a ready folder and discards a partial
 //! one. The top manifest follows at the end.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use faceset_core::manifest::{Reserved, SwapSet};
 use faceset_core::{CancelToken, Progress, hash_bytes};
-use faceset_fs::{DirLock, quarantine, to_json_bytes};
+use faceset_fs::{DirLock, to_json_bytes};
 use serde_json::{Map, json};
 
 use crate::ExportError;
-use crate::bounds::REFUSED_HIDDEN;
+use crate::bounds::{NOT_THIS_PERSON, REFUSED_HIDDEN};
 use crate::build::{
-    Built, MANIFEST, NAME_FILE, Workshop, build, is_intact, read_complete, set_digest,
+    Built, MANIFEST, NAME_FILE, UNREADABLE, Workshop, build, is_intact, read_complete, set_digest,
 };
 use crate::pictures::{FaceFinder, PixelSource};
 use crate::plan::{ExportPlan, SetKind, SetPlan, count_reasons, is_safe_name};
+use crate::recover::{MovedAside, move_aside, put_in_place, recover};
 use crate::report::{ExportReport, Outcome, SetReport};
+use crate::select::{UNDATED_AND_UNDER_AGE, UNDER_AGE};
 use crate::top::TopManifest;
+use crate::tree::build_without;
 
 /// Below it, everything that was replaced.
 pub(crate) const DROPPED: &str = "_dropped";
@@ -33,11 +37,18 @@ pub(crate) const READY: &str = ".faceset-ready-";
 /// Reason of a reserved number.
 const EMPTY: &str = "empty after filter";
 
+/// Why a set was left alone though its plan changed.
+const STAYS: &str = "some of its photos can't be read now: the set stays as it is";
+/// Reasons for which a face leaves a set at once, readable or not; the others
+/// are about the choice between pictures.
+const MUST_LEAVE: [&str; 3] = [NOT_THIS_PERSON, UNDER_AGE, UNDATED_AND_UNDER_AGE];
+
 /// Builds what the plan says below `out`, which is created when missing and
 /// locked meanwhile.
 ///
 /// A set that is already there, complete and equal, is not touched. A photo
-/// that can't be read is a counted outcome; a broken detector, a full disk or a
+/// that can't be read is a counted outcome, and a set that would lose a PNG by
+/// it stays as it is ([`Outcome::Unreadable`]); a broken detector, a full disk or a
 /// newer manifest ends the run, with every set of before or after in place.
 pub fn apply(
     plan: &ExportPlan,
@@ -61,8 +72,8 @@ pub fn apply(
         top: TopManifest::load(&out.join(MANIFEST))?,
         report: ExportReport::default(),
     };
-    for kind in [SetKind::Set, SetKind::Thin, SetKind::Candidate] {
-        run.recover(kind)?;
+    for moved in recover(out, &mut run.top)? {
+        run.tell(&moved);
     }
     let folders = || plan.sets.iter().chain(plan.candidates.iter().flatten());
     let n_faces: usize = folders().map(|s| s.faces.len()).sum();
@@ -107,6 +118,13 @@ fn check_names(plan: &ExportPlan) -> Result<(), ExportError> {
     Ok(())
 }
 
+/// A set of an earlier run.
+struct InPlace {
+    kind: SetKind,
+    place: PathBuf,
+    set: SwapSet,
+}
+
 struct Run<'a> {
     shop: Workshop<'a>,
     out: &'a Path,
@@ -117,52 +135,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Where sets of a kind live.
     fn root(&self, kind: SetKind) -> PathBuf {
-        kind.folder()
-            .map_or_else(|| self.out.to_path_buf(), |folder| self.out.join(folder))
-    }
-
-    /// Enters a set that is in its place into the top manifest.
-    fn list(&mut self, kind: SetKind, set: &SwapSet) {
-        match kind {
-            SetKind::Set => self.top.put_set(set),
-            SetKind::Thin => self.top.put_thin(set),
-            SetKind::Candidate => {}
-        }
-    }
-
-    /// Finishes what a killed run left ready and discards what it left partial.
-    fn recover(&mut self, kind: SetKind) -> Result<(), ExportError> {
-        let root = &self.root(kind);
-        let mut left: Vec<(String, PathBuf)> = Vec::new();
-        match std::fs::read_dir(root) {
-            Ok(entries) => {
-                for entry in entries {
-                    let entry = entry.map_err(ExportError::io("list", root))?;
-                    left.push((
-                        entry.file_name().to_string_lossy().into_owned(),
-                        entry.path(),
-                    ));
-                }
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(ExportError::io("list", root)(e)),
-        }
-        left.sort();
-        for (file_name, path) in left {
-            if file_name.starts_with(PARTIAL) {
-                discard(&path)?;
-            } else if let Some(name) = file_name.strip_prefix(READY) {
-                match faceset_fs::read_json::<SwapSet>(&path.join(MANIFEST)) {
-                    Ok(set) if is_intact(&path, &set) => {
-                        self.put_in_place(&path, &root.join(name))?;
-                        self.list(kind, &set);
-                    }
-                    // Nobody has seen it, and this run builds it again.
-                    _ => discard(&path)?,
-                }
-            }
-        }
-        Ok(())
+        kind.root(self.out)
     }
 
     fn all(&mut self) -> Result<(), ExportError> {
@@ -242,6 +215,12 @@ impl Run<'_> {
     ) -> Result<(), ExportError> {
         let place = root.join(&set.name);
         self.report.warnings.extend(built.warnings);
+        if built.n_unreadable > 0
+            && let Some(there) = self.at_risk(set, &built.set)
+        {
+            discard(partial)?;
+            return self.keep(set, there, partial);
+        }
         if built.set.faces.is_empty() {
             discard(partial)?;
             if built.n_unreadable > 0 {
@@ -282,6 +261,71 @@ impl Run<'_> {
         self.done(set, Outcome::Written, &built.set)
     }
 
+    /// The intact set in place that has a PNG of a face whose photo can't be
+    /// read now: what was built would cost it that PNG.
+    fn at_risk(&self, set: &SetPlan, built: &SwapSet) -> Option<InPlace> {
+        let unreadable: BTreeSet<_> = built
+            .dropped
+            .iter()
+            .filter(|d| d.reason == UNREADABLE)
+            .map(|d| d.key.id())
+            .collect();
+        // An era may be about to change sides.
+        let kinds: &[SetKind] = match set.kind {
+            SetKind::Set => &[SetKind::Set, SetKind::Thin],
+            SetKind::Thin => &[SetKind::Thin, SetKind::Set],
+            SetKind::Candidate => &[SetKind::Candidate],
+        };
+        kinds.iter().find_map(|&kind| {
+            let place = self.root(kind).join(&set.name);
+            let there: SwapSet = faceset_fs::read_json(&place.join(MANIFEST)).ok()?;
+            let has_one = there.faces.iter().any(|f| unreadable.contains(&f.key.id()));
+            (has_one && is_intact(&place, &there)).then_some(InPlace {
+                kind,
+                place,
+                set: there,
+            })
+        })
+    }
+
+    /// Leaves a set as it is until its photos can be read again, but for the
+    /// faces that must not be in it.
+    fn keep(&mut self, set: &SetPlan, there: InPlace, partial: &Path) -> Result<(), ExportError> {
+        let InPlace {
+            kind,
+            place,
+            set: mut kept,
+        } = there;
+        let held: BTreeSet<_> = kept.faces.iter().map(|f| f.key.id()).collect();
+        let leaving: Vec<_> = set
+            .dropped
+            .iter()
+            .filter(|d| MUST_LEAVE.contains(&&*d.reason) && held.contains(&d.key.id()))
+            .cloned()
+            .collect();
+        let n_leaving = leaving.len();
+        if n_leaving > 0 {
+            kept = build_without(kept, leaving, &place, partial)?;
+            let ready = self.root(kind).join(format!("{READY}{}", set.name));
+            rename(partial, &ready)?;
+            self.put_in_place(&ready, &place)?;
+        }
+        let reason = match n_leaving {
+            0 => STAYS.to_owned(),
+            n => format!("{STAYS}, but for {n} that must not be in it"),
+        };
+        let line = format!("{}: {reason}", set.name);
+        self.shop.progress.note(&line);
+        self.report.warnings.push(line);
+        self.top.list_as(kind, &kept);
+        self.report.sets.push(SetReport {
+            kind,
+            reason: Some(reason),
+            ..SetReport::of_manifest(set, Outcome::Unreadable, &kept)
+        });
+        Ok(())
+    }
+
     fn done(
         &mut self,
         set: &SetPlan,
@@ -292,7 +336,7 @@ impl Run<'_> {
             // An era that grew or shrank changes sides.
             self.retire(&set.name, Some(set.kind))?;
         }
-        self.list(set.kind, manifest);
+        self.top.list_as(set.kind, manifest);
         self.report
             .sets
             .push(SetReport::of_manifest(set, outcome, manifest));
@@ -331,18 +375,22 @@ impl Run<'_> {
     }
 
     fn put_in_place(&mut self, ready: &Path, place: &Path) -> Result<(), ExportError> {
-        if place.symlink_metadata().is_ok() {
-            self.move_aside(place)?;
+        if let Some(moved) = put_in_place(ready, place, self.out)? {
+            self.tell(&moved);
         }
-        rename(ready, place)
+        Ok(())
     }
 
     fn move_aside(&mut self, item: &Path) -> Result<(), ExportError> {
-        let to = quarantine(item, &self.out.join(DROPPED))?;
-        let line = format!("{} was moved to {}", item.display(), to.display());
+        let moved = move_aside(item, self.out)?;
+        self.tell(&moved);
+        Ok(())
+    }
+
+    fn tell(&mut self, moved: &MovedAside) {
+        let line = moved.line();
         self.shop.progress.note(&line);
         self.report.warnings.push(line);
-        Ok(())
     }
 
     /// Candidate folders of an earlier plan are no longer candidates.

@@ -10,7 +10,7 @@ use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use faceset_core::manifest::{Bundle, ExportedFace, MANIFEST_VERSION};
-use faceset_core::{ContentHash, hash_bytes};
+use faceset_core::{ContentHash, hash_bytes, hash_reader};
 use faceset_fs::AtomicFile;
 use serde_json::json;
 use zip::result::ZipError;
@@ -137,10 +137,10 @@ pub(crate) fn check_bundle(path: &Path, faces: &[ExportedFace]) -> Result<(), Ex
     Ok(())
 }
 
-/// Size and sha256 of a file.
+/// Size and sha256 of a file, which may be larger than the memory.
 pub(crate) fn hash_file(path: &Path) -> Result<(u64, ContentHash), ExportError> {
-    let bytes = std::fs::read(path).map_err(ExportError::io("read", path))?;
-    Ok((bytes.len() as u64, hash_bytes(&bytes)))
+    let file = File::open(path).map_err(ExportError::io("open", path))?;
+    hash_reader(file).map_err(ExportError::io("read", path))
 }
 
 fn file_name(path: &Path) -> String {

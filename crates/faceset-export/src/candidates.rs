@@ -3,85 +3,79 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use faceset_core::manifest::{DroppedFace, RawManifest, RefinedSet};
-use faceset_core::{CosineDistance, FaceKey};
+use faceset_core::manifest::{DroppedFace, RawManifest};
+use faceset_core::{CancelToken, CosineDistance, FaceKey, Progress};
 use faceset_quality::parts;
+use rayon::prelude::*;
 
 use crate::consent::MIN_AGE_YEARS;
-use crate::library::{Centroid, FaceRef, Library};
+use crate::library::{Centroid, FaceRef, Library, length};
 use crate::options::ExportSettings;
 use crate::plan::{
-    Decided, PlanInputs, SetKind, SetPlan, age_rule, claimed, planned, sort_dropped,
+    Decided, DecidedSet, PlanInputs, SetKind, SetPlan, age_rule, claimed, planned, sort_dropped,
 };
 use crate::select::{Scored, dropped, sort_best_first, too_young};
 
+/// Singletons looked at between two looks at the cancel token.
+const BATCH: usize = 1024;
+
+/// Who is asked while candidates are planned, and who is told.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch<'a> {
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) cancel: &'a CancelToken,
+}
+
+/// What became of one singleton.
+enum Fate {
+    /// A candidate of a set, by its place in the manifest.
+    Of(usize, Scored),
+    Orphan(Scored),
+    Out(DroppedFace),
+}
+
 /// Folders for review and the singletons that are in none. Every singleton of
-/// the raw manifest that the cache holds ends in one of them, once.
+/// the raw manifest that the cache holds ends in one of them, once. `None` when
+/// a stop was requested.
 pub(crate) fn plan_candidates(
     raw: &RawManifest,
     inputs: &PlanInputs<'_>,
     library: &Library<'_>,
     decided: &mut Decided<'_>,
     options: &ExportSettings,
-) -> (Vec<SetPlan>, Vec<DroppedFace>) {
+    watch: Watch<'_>,
+) -> Option<(Vec<SetPlan>, Vec<DroppedFace>)> {
+    let singletons = singletons(raw, library, decided);
+    let judge = Judge {
+        inputs,
+        library,
+        options,
+        taken: claimed(decided),
+        targets: targets(decided),
+    };
+    let mut fates = Vec::with_capacity(singletons.len());
+    let n_singletons = singletons.len() as u64;
+    watch.progress.start("match singletons", Some(n_singletons));
+    for batch in singletons.chunks(BATCH) {
+        if watch.cancel.is_cancelled() {
+            break;
+        }
+        // In the order of the singletons, whichever thread is done first.
+        fates.par_extend(batch.par_iter().map(|at| judge.fate(*at)));
+        watch.progress.advance(batch.len() as u64);
+    }
+    watch.progress.finish();
+    if fates.len() < singletons.len() {
+        return None;
+    }
     let mut out = Vec::new();
-    let taken = claimed(decided);
     let mut matched: BTreeMap<usize, Vec<Scored>> = BTreeMap::new();
     let mut orphans: Vec<Scored> = Vec::new();
-    for at in singletons(raw, library, decided) {
-        let face = library.face(at);
-        let key = library.key(at);
-        if taken.contains(&at) {
-            out.push(dropped(key, "already_in_a_set", None, None));
-            continue;
-        }
-        let parts = parts(face);
-        let composite = options.weights.composite(&parts);
-        if composite < options.candidate_min_score {
-            let (value, limit) = (composite.get(), options.candidate_min_score.get());
-            out.push(dropped(
-                key,
-                "candidate_min_score",
-                Some(value),
-                Some(limit),
-            ));
-            continue;
-        }
-        let nearest = nearest_set(&face.embedding, decided, &|set| {
-            inputs.bounds.forbids(set, &key)
-        });
-        let scored = |distance| Scored {
-            at,
-            key: key.clone(),
-            distance,
-            composite,
-            parts,
-        };
-        match nearest {
-            Some((set, distance)) if distance <= options.candidate_match_threshold => {
-                let target = &decided.sets[set];
-                let age = too_young(
-                    age_rule(target.facts, library),
-                    &library.photo(at.0).entry.taken,
-                );
-                if target.refused.is_some() {
-                    out.push(dropped(key, "set_refused", Some(distance.get()), None));
-                } else if let Some((reason, age)) = age {
-                    out.push(dropped(
-                        key,
-                        reason,
-                        Some(age),
-                        Some(f64::from(MIN_AGE_YEARS)),
-                    ));
-                } else {
-                    matched.entry(set).or_default().push(scored(distance));
-                }
-            }
-            other => {
-                orphans.push(scored(
-                    other.map_or(CosineDistance::constant(2.0), |(_, d)| d),
-                ));
-            }
+    for fate in fates {
+        match fate {
+            Fate::Of(set, scored) => matched.entry(set).or_default().push(scored),
+            Fate::Orphan(scored) => orphans.push(scored),
+            Fate::Out(face) => out.push(face),
         }
     }
     let mut folders: Vec<SetPlan> = Vec::new();
@@ -105,7 +99,95 @@ pub(crate) fn plan_candidates(
         ));
     }
     sort_dropped(&mut out);
-    (folders, out)
+    Some((folders, out))
+}
+
+/// A set that may attract singletons.
+struct Target<'a> {
+    /// Place in the manifest.
+    at: usize,
+    decided: &'a DecidedSet<'a>,
+    centroid: &'a Centroid,
+}
+
+/// The sets that are emitted or refused, in the order of the manifest. One that
+/// the filters emptied attracts nobody.
+fn targets<'a>(decided: &'a Decided<'a>) -> Vec<Target<'a>> {
+    let sets = decided.sets.iter().enumerate();
+    sets.filter(|(_, d)| d.refused.is_some() || !d.selection.chosen.is_empty())
+        .filter_map(|(at, decided)| {
+            Some(Target {
+                at,
+                decided,
+                centroid: decided.selection.centroid.as_ref()?,
+            })
+        })
+        .collect()
+}
+
+/// Everything that one singleton is judged by.
+struct Judge<'a> {
+    inputs: &'a PlanInputs<'a>,
+    library: &'a Library<'a>,
+    options: &'a ExportSettings,
+    /// Faces of sets.
+    taken: BTreeSet<FaceRef>,
+    targets: Vec<Target<'a>>,
+}
+
+impl Judge<'_> {
+    fn fate(&self, at: FaceRef) -> Fate {
+        let face = self.library.face(at);
+        let key = self.library.key(at);
+        let out = |reason, value, limit| Fate::Out(dropped(key.clone(), reason, value, limit));
+        if self.taken.contains(&at) {
+            return out("already_in_a_set", None, None);
+        }
+        let parts = parts(face);
+        let composite = self.options.weights.composite(&parts);
+        let least = self.options.candidate_min_score;
+        if composite < least {
+            let (value, limit) = (composite.get(), least.get());
+            return out("candidate_min_score", Some(value), Some(limit));
+        }
+        let nearest = self.nearest(&face.embedding, &key);
+        let scored = |distance| Scored {
+            at,
+            key: key.clone(),
+            distance,
+            composite,
+            parts,
+        };
+        match nearest {
+            Some((target, distance)) if distance <= self.options.candidate_match_threshold => {
+                let age = too_young(
+                    age_rule(target.decided.facts, self.library),
+                    &self.library.photo(at.0).entry.taken,
+                );
+                if target.decided.refused.is_some() {
+                    out("set_refused", Some(distance.get()), None)
+                } else if let Some((reason, age)) = age {
+                    out(reason, Some(age), Some(f64::from(MIN_AGE_YEARS)))
+                } else {
+                    Fate::Of(target.at, scored(distance))
+                }
+            }
+            other => Fate::Orphan(scored(
+                other.map_or(CosineDistance::constant(2.0), |(_, d)| d),
+            )),
+        }
+    }
+
+    /// The nearest target; the first of the manifest among equals. One that the
+    /// face was said not to belong to does not count.
+    fn nearest(&self, embedding: &[f32], key: &FaceKey) -> Option<(&Target<'_>, CosineDistance)> {
+        let length = length(embedding);
+        self.targets
+            .iter()
+            .filter(|t| !self.inputs.bounds.forbids(t.decided.set, key))
+            .map(|t| (t, t.centroid.distance_of(embedding, length)))
+            .min_by(|a, b| a.1.cmp(&b.1).then(a.0.at.cmp(&b.0.at)))
+    }
 }
 
 /// The singletons that the cache holds, each once, by path and box.
@@ -135,24 +217,6 @@ fn singletons(raw: &RawManifest, library: &Library<'_>, decided: &mut Decided<'_
         place(*a).cmp(&place(*b)).then(a.cmp(b))
     });
     found
-}
-
-/// The nearest set that is emitted or refused; the first of the manifest among
-/// equals. A set that the filters emptied attracts nobody, nor does one that
-/// the face was said not to belong to.
-fn nearest_set(
-    embedding: &[f32],
-    decided: &Decided<'_>,
-    is_forbidden: &dyn Fn(&RefinedSet) -> bool,
-) -> Option<(usize, CosineDistance)> {
-    decided
-        .sets
-        .iter()
-        .enumerate()
-        .filter(|(_, d)| d.refused.is_some() || !d.selection.chosen.is_empty())
-        .filter(|(_, d)| !is_forbidden(d.set))
-        .filter_map(|(i, d)| Some((i, d.selection.centroid.as_ref()?.distance(embedding))))
-        .min_by(|a, b| a.1.cmp(&b.1).then(a.0.cmp(&b.0)))
 }
 
 /// Orphans that resemble each other, largest group first, and the rest.

@@ -21,6 +21,7 @@ mod library;
 mod options;
 mod pictures;
 mod plan;
+mod recover;
 mod report;
 mod select;
 mod top;
@@ -40,6 +41,7 @@ pub use pictures::{FaceFinder, Hashed, PixelSource, hash_faces};
 pub use plan::{
     ExportPlan, GroupOrphans, HashTarget, Marker, PlanInputs, PlannedFace, REFUSED_DENIED,
     REFUSED_UNKNOWN, RefusedSet, SetKind, SetPlan, count_reasons, faces_to_hash, plan,
+    plan_watched,
 };
 pub use report::{ExportReport, Outcome, SetReport};
 pub use select::FaceHashes;

@@ -113,7 +113,7 @@ impl Centroid {
     pub(crate) fn of<'e>(embeddings: impl Iterator<Item = &'e [f32]>) -> Option<Self> {
         let mut sum: Vec<f64> = Vec::new();
         for embedding in embeddings {
-            let norm = norm(embedding.iter().map(|v| f64::from(*v)));
+            let norm = length(embedding);
             if !(norm.is_finite() && norm > 0.0)
                 || !(sum.is_empty() || sum.len() == embedding.len())
             {
@@ -132,6 +132,11 @@ impl Centroid {
     /// Cosine distance of an embedding; 2 when it is no direction or of another
     /// dimension.
     pub(crate) fn distance(&self, embedding: &[f32]) -> CosineDistance {
+        self.distance_of(embedding, length(embedding))
+    }
+
+    /// [`Centroid::distance`] of an embedding whose [`length`] is known.
+    pub(crate) fn distance_of(&self, embedding: &[f32], length: f64) -> CosineDistance {
         if embedding.len() != self.0.len() {
             return CosineDistance::from_similarity(f64::NAN);
         }
@@ -141,8 +146,13 @@ impl Centroid {
             .zip(embedding)
             .map(|(a, b)| a * f64::from(*b))
             .sum();
-        CosineDistance::from_similarity(dot / norm(embedding.iter().map(|v| f64::from(*v))))
+        CosineDistance::from_similarity(dot / length)
     }
+}
+
+/// Euclidean length.
+pub(crate) fn length(embedding: &[f32]) -> f64 {
+    norm(embedding.iter().map(|v| f64::from(*v)))
 }
 
 fn norm(values: impl Iterator<Item = f64>) -> f64 {

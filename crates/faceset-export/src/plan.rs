@@ -2,19 +2,21 @@
 //! compared. Nothing here touches a file or a pixel.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use faceset_core::manifest::{
     CacheRef, DroppedFace, RawManifest, RefineManifest, RefinedSet, ScoreParts,
 };
-use faceset_core::{FaceKey, SourcePath, canonical_faceset_number};
+use faceset_core::{
+    CancelToken, FaceKey, NoProgress, Progress, SourcePath, canonical_faceset_number,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ExportError;
 use crate::apply::THIN;
 use crate::bounds::Bounds;
-use crate::candidates::plan_candidates;
+use crate::candidates::{Watch, plan_candidates};
 use crate::consent::{AgeRule, Consent, PersonFacts};
 use crate::library::{FaceRef, Library, Photo};
 use crate::options::ExportOptions;
@@ -100,6 +102,12 @@ impl SetKind {
             Self::Thin => Some(THIN),
             Self::Candidate => Some("_candidates"),
         }
+    }
+
+    /// Where sets of this kind live below the swap-ready folder `out`.
+    pub(crate) fn root(self, out: &Path) -> PathBuf {
+        self.folder()
+            .map_or_else(|| out.to_path_buf(), |folder| out.join(folder))
     }
 
     /// Has bundles, a name and an entry in the top manifest.
@@ -216,6 +224,20 @@ pub fn plan(
     options: &ExportOptions,
     hashes: &FaceHashes,
 ) -> Result<ExportPlan, ExportError> {
+    let never = CancelToken::default();
+    plan_watched(inputs, options, hashes, &NoProgress, &never)
+        .map(|plan| plan.expect("nobody asks for a stop"))
+}
+
+/// [`plan`], telling how far the candidates are: every singleton is compared
+/// with every set. `None` when a stop was requested meanwhile.
+pub fn plan_watched(
+    inputs: &PlanInputs<'_>,
+    options: &ExportOptions,
+    hashes: &FaceHashes,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+) -> Result<Option<ExportPlan>, ExportError> {
     if options.candidates && inputs.raw.is_none() {
         return Err(ExportError::NoRawManifest);
     }
@@ -253,7 +275,11 @@ pub fn plan(
     }
     let (candidates, candidates_dropped) = match inputs.raw.filter(|_| options.candidates) {
         Some(raw) => {
-            let (folders, dropped) = plan_candidates(raw, inputs, &library, &mut decided, options);
+            let watch = Watch { progress, cancel };
+            let planned = plan_candidates(raw, inputs, &library, &mut decided, options, watch);
+            let Some((folders, dropped)) = planned else {
+                return Ok(None);
+            };
             (Some(folders), dropped)
         }
         None => (None, Vec::new()),
@@ -270,7 +296,7 @@ pub fn plan(
         .filter(|d| d.refused.is_none())
         .map(|d| d.into_plan(&library))
         .collect();
-    Ok(ExportPlan {
+    Ok(Some(ExportPlan {
         options: options.clone(),
         cache: inputs.refined.cache.clone(),
         provenance: inputs.provenance.clone(),
@@ -280,7 +306,7 @@ pub fn plan(
         candidates_dropped,
         notes: decided.notes,
         retired: Vec::new(),
-    })
+    }))
 }
 
 /// The state of a plan in the making.

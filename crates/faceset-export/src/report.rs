@@ -19,7 +19,8 @@ pub enum Outcome {
     Empty,
     /// Refused by the plan.
     Refused,
-    /// No photo of it could be read: whatever was there stays.
+    /// None of its photos could be read, or one whose face the set in place has:
+    /// whatever was there stays.
     Unreadable,
 }
 
@@ -34,7 +35,8 @@ pub struct SetReport {
     pub kind: SetKind,
     /// What happened.
     pub outcome: Outcome,
-    /// Why, for refused sets.
+    /// Why, for refused sets and for those that stay because photos can't be
+    /// read.
     pub reason: Option<String>,
     /// Faces on the set's photos.
     pub n_input: usize,

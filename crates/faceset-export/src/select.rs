@@ -24,6 +24,11 @@ const FIRST_PASS: CosineDistance = CosineDistance::constant(0.55);
 /// Second pass, as the original's.
 const SECOND_PASS: CosineDistance = CosineDistance::constant(0.45);
 
+/// Reason of faces on photos taken before their person was of age.
+pub(crate) const UNDER_AGE: &str = "under_age";
+/// Reason of faces on undated photos of a person who is not of age on any.
+pub(crate) const UNDATED_AND_UNDER_AGE: &str = "undated_and_under_age";
+
 /// Difference hashes of faces, by key; see `hash_faces`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FaceHashes(pub(crate) BTreeMap<(ContentHash, [i32; 4]), u64>);
@@ -307,8 +312,8 @@ impl Selection {
 pub(crate) fn too_young(rule: AgeRule, taken: &str) -> Option<(&'static str, f64)> {
     match rule.judge(taken) {
         Age::Allowed => None,
-        Age::TooYoung(age) => Some(("under_age", f64::from(age))),
-        Age::NeverAdult(age) => Some(("undated_and_under_age", f64::from(age))),
+        Age::TooYoung(age) => Some((UNDER_AGE, f64::from(age))),
+        Age::NeverAdult(age) => Some((UNDATED_AND_UNDER_AGE, f64::from(age))),
     }
 }
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::ExportError;
+use crate::plan::SetKind;
 
 /// Keys of a set entry that belong to the exporter; others are carried over
 /// when an entry is replaced.
@@ -93,6 +94,15 @@ impl TopManifest {
     pub(crate) fn put_thin(&mut self, set: &SwapSet) {
         self.remove("facesets", &set.name);
         put(self.list("thin_eras"), &set.name, set);
+    }
+
+    /// Adds or replaces a set that is in its place; candidates are not listed.
+    pub(crate) fn list_as(&mut self, kind: SetKind, set: &SwapSet) {
+        match kind {
+            SetKind::Set => self.put_set(set),
+            SetKind::Thin => self.put_thin(set),
+            SetKind::Candidate => {}
+        }
     }
 
     /// Takes a set out, active or thin.

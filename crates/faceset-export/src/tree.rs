@@ -16,9 +16,10 @@ use serde_json::{Map, Value, json};
 use crate::ExportError;
 use crate::apply::{DROPPED, PARTIAL, READY, THIN, discard, rename};
 use crate::bounds::NOT_THIS_PERSON;
-use crate::build::{FACES, MANIFEST, is_intact};
+use crate::build::{FACES, MANIFEST};
 use crate::bundle::write_bundle;
 use crate::plan::is_safe_name;
+use crate::recover::{put_in_place, recover};
 use crate::select::dropped;
 use crate::top::TopManifest;
 
@@ -91,30 +92,8 @@ impl Tree {
             top,
             _lock: Some(lock),
         };
-        tree.recover()?;
+        recover(out, &mut tree.top)?;
         Ok(tree)
-    }
-
-    fn recover(&mut self) -> Result<(), ExportError> {
-        for name in folder_names(&self.out)? {
-            let path = self.out.join(&name);
-            if name.starts_with(PARTIAL) {
-                discard(&path)?;
-            } else if let Some(set_name) = name.strip_prefix(READY) {
-                match read_set(&path) {
-                    Some(set) if is_intact(&path, &set) => {
-                        let place = self.out.join(set_name);
-                        if place.symlink_metadata().is_ok() {
-                            quarantine(&place, &self.out.join(DROPPED))?;
-                        }
-                        rename(&path, &place)?;
-                        self.top.put_set(&set);
-                    }
-                    _ => discard(&path)?,
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Names of the sets and eras that the manifest lists as active.
@@ -233,39 +212,29 @@ impl Tree {
     /// them is in the set.
     pub fn take_out(&mut self, name: &str, faces: &BTreeSet<FaceId>) -> Result<usize, ExportError> {
         let place = self.out.join(name);
-        let Some(mut set) = read_set(&place).filter(|_| is_safe_name(name)) else {
+        let Some(set) = read_set(&place).filter(|_| is_safe_name(name)) else {
             return Ok(0);
         };
-        let n_before = set.faces.len();
-        let (out, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut set.faces)
-            .into_iter()
-            .partition(|face| faces.contains(&face.key.id()));
-        if out.is_empty() {
+        let out: Vec<DroppedFace> = set
+            .faces
+            .iter()
+            .filter(|face| faces.contains(&face.key.id()))
+            .map(|face| dropped(face.key.clone(), NOT_THIS_PERSON, None, None))
+            .collect();
+        let n_out = out.len();
+        if n_out == 0 {
             return Ok(0);
         }
-        if kept.is_empty() {
+        if n_out == set.faces.len() {
             quarantine(&place, &self.out.join(DROPPED))?;
             self.reserve(name, NOT_THIS_PERSON);
-            return Ok(n_before);
-        }
-        let n_out = out.len();
-        set.faces = kept;
-        for face in out {
-            set.dropped
-                .push(dropped(face.key, NOT_THIS_PERSON, None, None));
-        }
-        sort(&mut set.dropped);
-        // Not what any plan makes: the next export builds the set anew.
-        if let Some(provenance) = set.provenance.as_object_mut() {
-            provenance.insert("plan_digest".to_owned(), json!(NOT_THIS_PERSON));
+            return Ok(n_out);
         }
         let partial = self.out.join(format!("{PARTIAL}{name}"));
-        discard(&partial)?;
-        rebuild(&mut set, &place, &partial)?;
+        let set = build_without(set, out, &place, &partial)?;
         let ready = self.out.join(format!("{READY}{name}"));
         rename(&partial, &ready)?;
-        quarantine(&place, &self.out.join(DROPPED))?;
-        rename(&ready, &place)?;
+        put_in_place(&ready, &place, &self.out)?;
         self.top.put_set(&set);
         Ok(n_out)
     }
@@ -274,6 +243,28 @@ impl Tree {
     pub fn finish(mut self) -> Result<(), ExportError> {
         self.top.save()
     }
+}
+
+/// Builds the set that lies in `from` again in `to`, from its own PNGs and
+/// without the faces in `out`, which are listed as dropped. At least one face
+/// must be left.
+pub(crate) fn build_without(
+    mut set: SwapSet,
+    out: Vec<DroppedFace>,
+    from: &Path,
+    to: &Path,
+) -> Result<SwapSet, ExportError> {
+    let leaving: BTreeSet<FaceId> = out.iter().map(|d| d.key.id()).collect();
+    set.faces.retain(|face| !leaving.contains(&face.key.id()));
+    set.dropped.extend(out);
+    sort(&mut set.dropped);
+    // Not what any plan makes: the next export builds the set anew.
+    if let Some(provenance) = set.provenance.as_object_mut() {
+        provenance.insert("plan_digest".to_owned(), json!(NOT_THIS_PERSON));
+    }
+    discard(to)?;
+    rebuild(&mut set, from, to)?;
+    Ok(set)
 }
 
 /// The set in a new folder: PNGs under their new ranks, bundles, and every

@@ -550,6 +550,100 @@ fn an_unplugged_disk_empties_no_set() {
 }
 
 #[test]
+fn a_disk_that_is_off_makes_no_intact_set_smaller() {
+    let (library, plan) = two_sets();
+    let dir = tempfile::tempdir().unwrap();
+    run(&plan, &Drawn::of(&library), dir.path());
+    let before = tree(&dir.path().join("faceset_001"));
+    // Without the hashes of photos that are off, the plan is another one.
+    let mut changed = plan.clone();
+    let gone = changed.sets[0].faces.pop().unwrap();
+    let mut drawn = Drawn::of(&library);
+    let off = &changed.sets[0].faces[1].key.path;
+    drawn.missing.insert(off.to_string());
+    for _ in 0..2 {
+        let report = run(&changed, &drawn, dir.path());
+        let set = &report.sets[0];
+        assert_eq!((set.outcome, set.n_exported), (Outcome::Unreadable, 4));
+        assert!(set.reason.as_ref().unwrap().contains("stays as it is"));
+        assert!(report.warnings.iter().any(|w| w.contains("stays as it is")));
+        assert_eq!(tree(&dir.path().join("faceset_001")), before);
+        assert!(!dir.path().join("_dropped").exists());
+        assert_eq!(top_of(dir.path()).facesets[0].faces.len(), 4);
+    }
+    // A photo that is off and has no PNG in the set costs it nothing.
+    let mut other = changed.clone();
+    other.sets[0].faces.push(gone.clone());
+    run(&changed, &Drawn::of(&library), dir.path());
+    let mut drawn = Drawn::of(&library);
+    drawn.missing.insert(gone.key.path.to_string());
+    let report = run(&other, &drawn, dir.path());
+    assert_eq!(report.sets[0].outcome, Outcome::Written);
+    assert_eq!(report.sets[0].n_exported, 3);
+}
+
+#[test]
+fn a_face_that_was_refused_leaves_a_set_whose_photos_are_off() {
+    for reason in ["not_this_person", "under_age", "undated_and_under_age"] {
+        let (library, plan) = two_sets();
+        let dir = tempfile::tempdir().unwrap();
+        run(&plan, &Drawn::of(&library), dir.path());
+        let mut changed = plan.clone();
+        let refused = changed.sets[0].faces.remove(0).key;
+        let worse = changed.sets[0].faces.pop().unwrap().key;
+        let dropped =
+            |key: &faceset_core::FaceKey, reason: &str| faceset_core::manifest::DroppedFace {
+                key: key.clone(),
+                reason: reason.to_owned(),
+                value: None,
+                limit: None,
+            };
+        changed.sets[0].dropped =
+            vec![dropped(&refused, reason), dropped(&worse, "near_duplicate")];
+        let mut drawn = Drawn::of(&library);
+        drawn.missing = (0..4).map(|i| format!("/p/anna{i:02}.jpg")).collect();
+        let report = run(&changed, &drawn, dir.path());
+        let set = &report.sets[0];
+        assert_eq!((set.outcome, set.n_exported), (Outcome::Unreadable, 3));
+        let there = set_of(dir.path(), "faceset_001");
+        assert_eq!(there.faces.len(), 3);
+        assert!(there.faces.iter().all(|f| f.key != refused));
+        assert!(there.faces.iter().any(|f| f.key == worse));
+        assert_eq!(there.dropped[0].key, refused);
+        assert_eq!(there.dropped[0].reason, reason);
+        assert_eq!(top_of(dir.path()).facesets[0], there);
+        assert_eq!(tree(&dir.path().join("faceset_001/faces")).len(), 3);
+        // Once is enough, and the photos bring back what the plan says.
+        let before = tree(dir.path());
+        run(&changed, &drawn, dir.path());
+        assert_eq!(tree(dir.path()), before);
+        let report = run(&changed, &Drawn::of(&library), dir.path());
+        assert_eq!(report.sets[0].outcome, Outcome::Written);
+        assert_eq!(set_of(dir.path(), "faceset_001").faces.len(), 2);
+    }
+}
+
+#[test]
+fn an_era_that_changes_sides_keeps_its_pngs_while_a_disk_is_off() {
+    let (library, mut plan) = two_sets();
+    let dir = tempfile::tempdir().unwrap();
+    plan.sets[0].kind = SetKind::Thin;
+    run(&plan, &Drawn::of(&library), dir.path());
+    let mut grown = plan.clone();
+    grown.sets[0].kind = SetKind::Set;
+    let mut drawn = Drawn::of(&library);
+    drawn.missing.insert("/p/anna02.jpg".to_owned());
+    let report = run(&grown, &drawn, dir.path());
+    assert_eq!(report.sets[0].outcome, Outcome::Unreadable);
+    assert_eq!(report.sets[0].kind, SetKind::Thin);
+    assert!(!dir.path().join("faceset_001").exists());
+    assert_eq!(tree(&dir.path().join("_thin/faceset_001/faces")).len(), 4);
+    let report = run(&grown, &Drawn::of(&library), dir.path());
+    assert_eq!(report.sets[0].outcome, Outcome::Written);
+    assert!(!dir.path().join("_thin/faceset_001").exists());
+}
+
+#[test]
 fn a_photo_of_another_size_than_embedded_is_not_cut() {
     let (library, plan) = two_sets();
     let mut drawn = Drawn::of(&library);
@@ -722,6 +816,51 @@ fn every_half_done_state_of_a_swap_is_finished() {
             1,
             "{state}: the old set was moved aside once"
         );
+    }
+}
+
+#[test]
+fn whoever_opens_a_tree_finishes_what_was_left_half_done_anywhere_in_it() {
+    let (library, mut plan) = two_sets();
+    plan.sets[0].kind = SetKind::Thin;
+    let dir = tempfile::tempdir().unwrap();
+    let undisturbed = dir.path().join("undisturbed");
+    run(&plan, &Drawn::of(&library), &undisturbed);
+    let half_done = |out: &Path| {
+        copy_tree(&undisturbed, out);
+        fs::remove_file(out.join("manifest.json")).unwrap();
+        for set in ["_thin/{}faceset_001", "{}faceset_002"] {
+            let (place, ready) = (set.replace("{}", ""), set.replace("{}", ".faceset-ready-"));
+            let partial = set.replace("{}", ".faceset-partial-");
+            fs::rename(out.join(place), out.join(ready)).unwrap();
+            fs::create_dir_all(out.join(partial).join("faces")).unwrap();
+        }
+    };
+    let by_tree = dir.path().join("tree");
+    half_done(&by_tree);
+    Tree::open(&by_tree, "test").unwrap().finish().unwrap();
+    let by_export = dir.path().join("export");
+    half_done(&by_export);
+    let mut nothing = plan.clone();
+    nothing.sets.clear();
+    run(&nothing, &Drawn::of(&library), &by_export);
+    for out in [by_tree, by_export] {
+        let mut files = tree(&out);
+        let mut expected = tree(&undisturbed);
+        // The runs in it are another matter.
+        files.remove("manifest.json").unwrap();
+        expected.remove("manifest.json").unwrap();
+        assert_eq!(files, expected);
+        let (top, whole) = (top_of(&out), top_of(&undisturbed));
+        assert_eq!(top.facesets, whole.facesets);
+        assert_eq!(top.thin_eras, whole.thin_eras);
+        for folder in [out.clone(), out.join("_thin")] {
+            let names = faceset_fs::folder_names(&folder).unwrap();
+            assert!(
+                names.iter().all(|n| !n.starts_with(".faceset-")),
+                "{names:?}"
+            );
+        }
     }
 }
 

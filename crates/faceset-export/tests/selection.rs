@@ -5,9 +5,10 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use faceset_core::manifest::{DroppedFace, RefinedSet};
-use faceset_core::{CancelToken, CosineDistance, NoProgress, Score};
+use faceset_core::manifest::{DroppedFace, RawManifest, RefineManifest, RefinedSet};
+use faceset_core::{CancelToken, CosineDistance, NoProgress, Progress, Score};
 use faceset_export::*;
 use faceset_quality::{NearDuplicateLimits, Weights};
 use proptest::prelude::*;
@@ -907,4 +908,109 @@ fn a_singleton_that_its_photo_brought_into_a_set_is_no_candidate() {
     };
     let error = faceset_export::plan(&without, &options, &FaceHashes::default()).unwrap_err();
     assert!(error.to_string().contains("raw manifest"), "{error}");
+}
+
+/// 2600 singletons around ANNA and BERT, more than are judged at a time.
+fn many_singletons() -> (Library, RefineManifest, RawManifest) {
+    let mut library = Library::new();
+    let anna = library.photo("/a.jpg", &[(BOX, ANNA)]);
+    let bert = library.photo("/b.jpg", &[(BOX, BERT)]);
+    let keys = (0..2600_u16)
+        .map(|i| {
+            // Cosines 0.01 to 0.99 with one of them, 0 with the other.
+            let cosine = f32::from(i % 99 + 1) / 100.0;
+            let rest = (1.0 - cosine * cosine).sqrt();
+            let e = if i % 3 == 0 {
+                [0.0, cosine, rest]
+            } else {
+                [cosine, 0.0, rest]
+            };
+            let photo = library.photo(&format!("/s{i:04}.jpg"), &[(BOX, e)]);
+            library.key(photo, 0)
+        })
+        .collect();
+    let sets = vec![
+        library.set("faceset_001", &[anna]),
+        library.set("faceset_002", &[bert]),
+    ];
+    (library, refined(sets), raw(keys))
+}
+
+fn plan_many(progress: &dyn Progress, cancel: &CancelToken) -> Option<ExportPlan> {
+    let (library, refined, raw) = many_singletons();
+    let photos = library.photos();
+    let inputs = PlanInputs {
+        photos: &photos,
+        refined: &refined,
+        raw: Some(&raw),
+        facts: &nobody_known,
+        bounds: &NoBounds,
+        group_orphans: &no_groups,
+        provenance: &json!(null),
+    };
+    let options = options(|s| s.candidates = true);
+    plan_watched(&inputs, &options, &FaceHashes::default(), progress, cancel).unwrap()
+}
+
+#[test]
+fn candidates_are_the_same_by_any_number_of_threads() {
+    let never = CancelToken::default();
+    let by = |n| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build();
+        pool.unwrap()
+            .install(|| plan_many(&NoProgress, &never).unwrap())
+    };
+    let plan = by(1);
+    assert_eq!(by(5), plan);
+    let mut expected = [Vec::new(), Vec::new(), Vec::new()];
+    for i in 0..2600_u16 {
+        let path = format!("/s{i:04}.jpg");
+        // Distances of 0.01 to 0.99; 0.55 itself is rounding's to decide.
+        match (i % 99 + 1, i % 3) {
+            (45, _) => {}
+            (0..45, _) => expected[2].push(path),
+            (_, 0) => expected[1].push(path),
+            _ => expected[0].push(path),
+        }
+    }
+    let sure = |paths: Vec<&str>| {
+        let number = |p: &str| p[2..6].parse::<u16>().unwrap();
+        let mut paths: Vec<_> = paths.into_iter().map(str::to_owned).collect();
+        paths.retain(|p| number(p) % 99 + 1 != 45);
+        paths.sort();
+        paths
+    };
+    let [(one, anna), (two, bert)] = folders(&plan).try_into().unwrap();
+    assert_eq!((one, sure(anna)), ("to_faceset_001", expected[0].clone()));
+    assert_eq!((two, sure(bert)), ("to_faceset_002", expected[1].clone()));
+    let others = plan.candidates_dropped.iter();
+    let others = others.map(|d| d.key.path.as_str()).collect();
+    assert_eq!(sure(others), expected[2]);
+}
+
+/// Counts, and asks for a stop after so many.
+struct Counts(AtomicU64, u64, CancelToken);
+
+impl Progress for Counts {
+    fn start(&self, _: &str, total: Option<u64>) {
+        assert_eq!(total, Some(2600));
+    }
+    fn advance(&self, n: u64) {
+        if self.0.fetch_add(n, Ordering::SeqCst) + n >= self.1 {
+            self.2.cancel();
+        }
+    }
+    fn finish(&self) {}
+    fn note(&self, _: &str) {}
+}
+
+#[test]
+fn planning_candidates_says_how_far_it_is_and_stops_when_asked() {
+    let cancel = CancelToken::default();
+    let counts = Counts(0.into(), u64::MAX, cancel.clone());
+    assert!(plan_many(&counts, &cancel).is_some());
+    assert_eq!(counts.0.into_inner(), 2600);
+    let counts = Counts(0.into(), 1, cancel.clone());
+    assert!(plan_many(&counts, &cancel).is_none());
+    assert!((1..2600).contains(&counts.0.into_inner()));
 }

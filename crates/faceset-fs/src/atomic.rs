@@ -9,6 +9,9 @@ use crate::patient::{Try, patiently};
 
 /// A file being written beside its destination.
 ///
+/// It gets the mode that the destination has, and else that of any new file
+/// under the process's umask (unix).
+///
 /// Dropped without [`AtomicFile::commit`], nothing has happened to the
 /// destination.
 #[derive(Debug)]
@@ -23,10 +26,11 @@ impl AtomicFile {
     pub fn create(destination: &Path) -> Result<Self, FsError> {
         let folder = folder_of(destination);
         std::fs::create_dir_all(folder).map_err(FsError::io("create the folder", folder))?;
-        let temp = tempfile::Builder::new()
-            .prefix(".faceset-tmp-")
-            .tempfile_in(folder)
-            .map_err(FsError::io("write into", folder))?;
+        let temp = open_temp(
+            tempfile::Builder::new().prefix(".faceset-tmp-"),
+            destination,
+            folder,
+        )?;
         Ok(Self {
             temp,
             destination: destination.to_path_buf(),
@@ -41,11 +45,13 @@ impl AtomicFile {
         let folder = folder_of(destination);
         std::fs::create_dir_all(folder).map_err(FsError::io("create the folder", folder))?;
         Self::remove_leftover(destination)?;
-        let temp = tempfile::Builder::new()
-            .prefix(&leftover_name(destination))
-            .rand_bytes(0)
-            .tempfile_in(folder)
-            .map_err(FsError::io("write into", folder))?;
+        let temp = open_temp(
+            tempfile::Builder::new()
+                .prefix(&leftover_name(destination))
+                .rand_bytes(0),
+            destination,
+            folder,
+        )?;
         Ok(Self {
             temp,
             destination: destination.to_path_buf(),
@@ -77,7 +83,7 @@ impl AtomicFile {
         } = self;
         let write = || FsError::io("write", &destination);
         temp.flush().map_err(write())?;
-        set_default_permissions(temp.as_file()).map_err(write())?;
+        keep_mode(temp.as_file(), &destination).map_err(write())?;
         temp.as_file().sync_all().map_err(write())?;
         patiently(temp, |temp| match temp.persist(&destination) {
             Ok(_) => Try::Done(()),
@@ -129,16 +135,58 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Temporary files are private by default; results are ordinary files.
+/// Opens the temporary file with no more rights than the result will have:
+/// what it holds may be private.
+fn open_temp(
+    builder: &mut tempfile::Builder<'_, '_>,
+    destination: &Path,
+    folder: &Path,
+) -> Result<tempfile::NamedTempFile, FsError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Of an ordinary new file; the system takes the umask off.
+        const NEW: u32 = 0o666;
+        let mode = mode_of(destination).unwrap_or(NEW);
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    #[cfg(not(unix))]
+    let _ = destination;
+    builder
+        .tempfile_in(folder)
+        .map_err(FsError::io("write into", folder))
+}
+
+/// Gives the file the mode of the one that it replaces, which the umask may
+/// have narrowed and somebody may have changed since.
 #[cfg(unix)]
-fn set_default_permissions(file: &File) -> io::Result<()> {
+fn keep_mode(file: &File, destination: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+    match mode_of(destination) {
+        Some(mode) if file.metadata()?.permissions().mode() & MODE_BITS != mode => {
+            file.set_permissions(std::fs::Permissions::from_mode(mode))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(not(unix))]
-fn set_default_permissions(_file: &File) -> io::Result<()> {
+fn keep_mode(_file: &File, _destination: &Path) -> io::Result<()> {
     Ok(())
+}
+
+/// Who may read, write and execute.
+#[cfg(unix)]
+const MODE_BITS: u32 = 0o777;
+
+/// The mode of a file that is there.
+#[cfg(unix)]
+fn mode_of(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let about = std::fs::metadata(path).ok()?;
+    about
+        .is_file()
+        .then(|| about.permissions().mode() & MODE_BITS)
 }
 
 /// Makes the creation or the rename of `path` itself durable. Not every file
@@ -204,5 +252,65 @@ mod tests {
         write_atomic(&path, b"whole").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    fn mode(path: &Path) -> u32 {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        // The second is wider than any usual umask lets a new file be.
+        for kept in [0o600, 0o666, 0o440] {
+            std::fs::write(&path, b"old").unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(kept)).unwrap();
+            write_atomic(&path, b"new").unwrap();
+            assert_eq!(mode(&path), kept);
+            let mut file = AtomicFile::create(&path).unwrap();
+            file.write_all(b"newer").unwrap();
+            assert_eq!(mode(file.temp.path()) & !kept, 0);
+            file.commit().unwrap();
+            assert_eq!(mode(&path), kept);
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_file_has_the_mode_of_any_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, plain) = (dir.path().join("a.json"), dir.path().join("plain"));
+        std::fs::write(&plain, b"").unwrap();
+        write_atomic(&ours, b"").unwrap();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    /// The umask belongs to the whole process, so the test above runs in one of
+    /// its own.
+    #[cfg(unix)]
+    #[test]
+    fn the_umask_is_heeded() {
+        for umask in ["077", "002"] {
+            let out = std::process::Command::new("sh")
+                .args(["-c", "umask $0 && exec \"$@\"", umask])
+                .arg(std::env::current_exe().unwrap())
+                .args([
+                    "--exact",
+                    "atomic::tests::a_new_file_has_the_mode_of_any_new_file",
+                ])
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&out.stdout);
+            assert!(
+                out.status.success() && text.contains("1 passed"),
+                "{umask}: {text}"
+            );
+        }
     }
 }
