@@ -9,6 +9,8 @@ pub(crate) mod browser;
 pub(crate) mod drawing;
 pub(crate) mod own;
 pub(crate) mod scene;
+#[cfg(not(windows))]
+pub(crate) mod visit;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
