@@ -6,6 +6,7 @@
 pub(crate) mod access;
 #[cfg(not(windows))]
 pub(crate) mod browser;
+pub(crate) mod direct;
 pub(crate) mod drawing;
 pub(crate) mod own;
 pub(crate) mod scene;
