@@ -1,6 +1,6 @@
 //! More sessions in a real browser: people whom no list has, filters, auto-fix at once,
-//! a session begun anew, boxes against the picture, and who uses the page without a mouse,
-//! with a screen reader, by day, or on a narrow screen.
+//! a session begun anew, an undo that is tried again, boxes against the picture, and who
+//! uses the page without a mouse, with a screen reader, by day, or on a narrow screen.
 //!
 //! Needs chromium and axe-core (`cargo xtask setup`).
 
@@ -9,7 +9,8 @@
 
 mod support;
 
-use face_fix::Mode;
+use face_fix::{Mode, PastTransaction, Standing};
+use immich_fake::Fault;
 use serde_json::Value;
 use support::browser::Tab;
 use support::drawing::LEA;
@@ -305,6 +306,79 @@ async fn what_is_no_face_is_taken_from_everybody_and_remembered_as_such() {
     tab.until_text(".hint", "2 faces of Mia Berg to decide")
         .await;
     assert_eq!(world.owner_of(faces[0]), "Mia Berg");
+    visit.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn try_again_after_an_undo_takes_back_that_decision_and_no_other() {
+    let mut photos = Vec::new();
+    let mut world = World::new(|scene, library| {
+        photos.push(scene.solo(library, "beach.jpg"));
+        photos.push(scene.solo(library, "garden.jpg"));
+    })
+    .await;
+    let server = world.serve(Mode::default()).await;
+    let Some(visit) = Visit::begun(server, "off").await else {
+        return;
+    };
+    let tab = &visit.tab;
+    past_the_portrait(tab).await;
+    tab.until_photo("beach.jpg").await;
+    // On its way when Immich goes.
+    world.fake.fail("PUT /api/faces", 9, Fault::Reset);
+    tab.press("y").await;
+    tab.until_text("#banner", "The decision is in the journal")
+        .await;
+    world.fake.heal();
+    world.fake.stop();
+    tab.press("z").await;
+    tab.until_text("#banner", "nothing is taken back yet").await;
+    tab.shot("undo-unknown").await;
+    world.fake.restart().await;
+    tab.press("r").await;
+    tab.until_text("#status", "Taken back").await;
+    tab.until_photo("beach.jpg").await;
+    assert_eq!(world.owner_of(photos[0].1), "Mia Berg");
+    assert_eq!(
+        world.past().transactions()[1].moved_to(0),
+        None,
+        "never sent"
+    );
+
+    // A photo that goes after it was decided: the one in front stays, nothing is to be
+    // tried again.
+    tab.press("y").await;
+    tab.until_photo("garden.jpg").await;
+    world
+        .fake
+        .with_library(|library| library.remove_asset(photos[0].0));
+    tab.press("z").await;
+    tab.until_text("#status", "A face is gone from its photo")
+        .await;
+    tab.until_photo("garden.jpg").await;
+    assert_eq!(tab.text("#banner").await, "");
+    tab.press("r").await;
+    // One that goes while it is in front is left behind.
+    world
+        .fake
+        .with_library(|library| library.remove_asset(photos[1].0));
+    tab.press("y").await;
+    tab.until_text("h1", "All photos of this pair are done")
+        .await;
+    assert_eq!(tab.text("#banner").await, "");
+    let past = world.past();
+    let standings = past.transactions().iter().map(PastTransaction::standing);
+    let standings: Vec<_> = standings.collect();
+    assert_eq!(
+        standings,
+        [
+            // The portrait is right, whatever was tried again.
+            Standing::Applied,
+            Standing::Undone,
+            Standing::Undone,
+            Standing::Applied
+        ]
+    );
     visit.end().await;
 }
 
