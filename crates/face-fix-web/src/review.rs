@@ -117,6 +117,8 @@ impl Inner {
         // A list that went (an outage, a restart) starts again; what was reviewed is skipped.
         let mut after = if fresh { 0 } else { request.after };
         let n = request.n.clamp(1, MAX_PHOTOS);
+        // Once a request: it goes through all that was ever decided.
+        let reviewed = self.reviewed(pair);
         let mut photos = Vec::new();
         let mut ended = false;
         while photos.len() < n {
@@ -130,7 +132,6 @@ impl Inner {
                 ended = true;
                 break;
             }
-            let reviewed = self.reviewed(pair);
             let shown = stream::iter(chunk.into_iter().enumerate())
                 .map(|(at, row)| {
                     let known = reviewed.contains(row.id());
