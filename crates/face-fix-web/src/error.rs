@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use face_fix::TransactionId;
 use immich_client::ErrorKind;
 use serde_json::json;
 
@@ -71,6 +72,8 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// The cause in technical words, shown small; may be empty.
     pub(crate) detail: String,
+    /// What waits: the page names it when it tries again.
+    pub(crate) transaction: Option<TransactionId>,
 }
 
 impl Refusal {
@@ -79,6 +82,7 @@ impl Refusal {
             kind,
             message: message.into(),
             detail: String::new(),
+            transaction: None,
         }
     }
 
@@ -86,12 +90,17 @@ impl Refusal {
         self.detail = detail.into();
         self
     }
+
+    pub(crate) fn about(mut self, transaction: TransactionId) -> Self {
+        self.transaction = Some(transaction);
+        self
+    }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = json!({ "error": { "kind": self.kind.name(), "message": self.message,
-            "detail": self.detail } });
+            "detail": self.detail, "transaction": self.transaction } });
         (self.kind.status(), Json(body)).into_response()
     }
 }

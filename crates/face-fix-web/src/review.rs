@@ -1,12 +1,14 @@
-//! The review's work behind the routes: which photos come next, what a key decides,
-//! what undo brings back.
+//! The review's work behind the routes: which photos come next, what a key decides.
+//! Taking back is `undo`.
+
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use face_fix::{
-    Action, By, Decision, Outcome, Pair, PastTransaction, PersonRef, Photo, PhotoFace, Restored,
-    Review, ReviewHow, Side, Standing, Status, Transaction, TransactionId, UndoReport,
+    Action, By, Decision, Outcome, Pair, PastTransaction, PersonRef, Photo, PhotoFace, Review,
+    ReviewHow, Side, Standing, Status, Transaction, TransactionId,
 };
 use futures::{StreamExt, stream};
 use immich_client::{AssetId, ErrorKind, FaceId};
@@ -18,6 +20,8 @@ use crate::error::{Kind, Refusal};
 use crate::photo::{Facts, PhotoView, State, Was, decided, view};
 use crate::queue::Row;
 use crate::state::Stats;
+
+pub(crate) use undo::UndoRequest;
 
 /// Photos whose faces are asked for at once.
 const AT_ONCE: usize = 4;
@@ -95,18 +99,11 @@ pub(crate) struct DecideRequest {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct DecideAnswer {
-    photo: PhotoView,
+    /// `None` when it cannot be read any more: see `note`.
+    photo: Option<PhotoView>,
     stats: Stats,
     /// Something the user should know about a success.
     note: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct UndoAnswer {
-    /// The photo that was brought back; `None` when there was nothing to undo.
-    photo: Option<PhotoView>,
-    stats: Stats,
-    text: String,
 }
 
 impl Inner {
@@ -120,6 +117,8 @@ impl Inner {
         // A list that went (an outage, a restart) starts again; what was reviewed is skipped.
         let mut after = if fresh { 0 } else { request.after };
         let n = request.n.clamp(1, MAX_PHOTOS);
+        // Once a request: it goes through all that was ever decided.
+        let reviewed = self.reviewed(pair);
         let mut photos = Vec::new();
         let mut ended = false;
         while photos.len() < n {
@@ -133,7 +132,6 @@ impl Inner {
                 ended = true;
                 break;
             }
-            let reviewed = self.reviewed(pair);
             let shown = stream::iter(chunk.into_iter().enumerate())
                 .map(|(at, row)| {
                     let known = reviewed.contains(row.id());
@@ -327,12 +325,29 @@ impl Inner {
             };
             self.moved(pair, &choice.face, to);
         }
-        let photo = self.photo(pair, &request.asset, request.rule).await?;
+        let (photo, note) = self.photo_after(pair, &request.asset, request.rule).await;
         Ok(DecideAnswer {
             photo,
             stats: self.stats(pair),
-            note: None,
+            note,
         })
+    }
+
+    /// The photo after something was done about it, or what to say when it cannot be
+    /// read. No refusal: the page would do once more what is done already.
+    async fn photo_after(
+        &self,
+        pair: &Pair,
+        asset: &AssetId,
+        rule: RuleChoice,
+    ) -> (Option<PhotoView>, Option<String>) {
+        match self.photo(pair, asset, rule).await {
+            Ok(photo) => (Some(photo), None),
+            Err(refusal) => {
+                let note = format!("The photo cannot be shown. {}", refusal.message);
+                (None, Some(note))
+            }
+        }
     }
 
     fn transaction(&self, pair: &Pair) -> Transaction {
@@ -402,52 +417,6 @@ impl Inner {
             // Nothing depends on the note: the photo is met again, and skipped again.
             Err(refusal) if by_rule && refusal.kind == Kind::Waiting => Ok(()),
             other => other.map(|_| ()),
-        }
-    }
-
-    /// Takes the last decision of this pair back, whichever tab or run made it.
-    pub(crate) async fn undo(&self, pair: &Pair, rule: RuleChoice) -> Result<UndoAnswer, Refusal> {
-        let (asset, text) = if self.is_dry() {
-            let Some(last) = lock(&self.pretended).undo(pair) else {
-                return Ok(self.nothing_to_undo(pair));
-            };
-            (asset_of(&last), "Taken back (dry run).".to_owned())
-        } else {
-            let last = self
-                .engine
-                .look(|past| last_decision(past.transactions(), pair));
-            let Some((id, transaction)) = last else {
-                return Ok(self.nothing_to_undo(pair));
-            };
-            let report = self.engine.undo(id, self.now(), &*self.options.who).await?;
-            for decision in &transaction.decisions {
-                self.moved(pair, &decision.face, Some(Side::Wrong));
-            }
-            if !report.done {
-                return Err(Refusal::new(
-                    Kind::Waiting,
-                    "Immich is away. The undo is in the journal and goes on when you try again.",
-                )
-                .because(report.why.unwrap_or_default()));
-            }
-            (asset_of(&transaction), undo_text(&transaction, &report))
-        };
-        let photo = match asset {
-            Some(asset) => Some(self.photo(pair, &asset, rule).await?),
-            None => None,
-        };
-        Ok(UndoAnswer {
-            photo,
-            stats: self.stats(pair),
-            text,
-        })
-    }
-
-    fn nothing_to_undo(&self, pair: &Pair) -> UndoAnswer {
-        UndoAnswer {
-            photo: None,
-            stats: self.stats(pair),
-            text: "There is nothing to undo for this pair.".to_owned(),
         }
     }
 
@@ -527,39 +496,4 @@ fn last_decision(
     };
     let last = transactions.iter().rev().find(by_person)?;
     Some((last.id, last.transaction.clone()))
-}
-
-fn undo_text(transaction: &Transaction, report: &UndoReport) -> String {
-    let n_moved = report.faces.len();
-    let mut text = match (transaction.decisions.len(), n_moved) {
-        (0, _) => "Taken back: the photo is not skipped any more.".to_owned(),
-        (_, 0) => "Taken back: the judgement is forgotten.".to_owned(),
-        (_, 1) => "Taken back: the face has its former person again.".to_owned(),
-        (_, n) => format!("Taken back: {n} faces have their former person again."),
-    };
-    if report.is_complete() {
-        return text;
-    }
-    for (_, how) in report.faces.iter().filter(|(_, how)| !how.is_back()) {
-        text += &match how {
-            Restored::Gone => " A face is gone from the photo.".to_owned(),
-            _ => " A face was moved by somebody else since and stays where it is.".to_owned(),
-        };
-    }
-    if report
-        .features
-        .iter()
-        .any(|(_, _, how)| *how != face_fix::FeatureRestored::Set)
-    {
-        text += " A person's main picture could not be set back; choose it in Immich.";
-    }
-    if report.people.iter().any(|(_, how)| {
-        !matches!(
-            how,
-            face_fix::PersonRemoved::Deleted | face_fix::PersonRemoved::GoneAlready
-        )
-    }) {
-        text += " The person made for it was kept, as it is not empty or could not be deleted.";
-    }
-    text
 }

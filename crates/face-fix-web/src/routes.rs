@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::error::Refusal;
 use crate::people::PersonView;
 use crate::pictures;
-use crate::review::{DecideRequest, NextRequest};
+use crate::review::{DecideRequest, NextRequest, UndoRequest};
 use crate::split::{ApplyRequest, PlanRequest};
 
 type Answer<T> = Result<Json<T>, Refusal>;
@@ -141,9 +141,9 @@ async fn skip(State(app): State<App>, body: Body<PairAndAsset>) -> Answer<Value>
     Ok(Json(json!({ "stats": stats })))
 }
 
-async fn undo(State(app): State<App>, body: Body<PairAndRule>) -> Answer<impl Serialize> {
+async fn undo(State(app): State<App>, body: Body<UndoRequest>) -> Answer<impl Serialize> {
     let Json(request) = body?;
-    Ok(Json(app.0.undo(&request.pair(), request.rule()).await?))
+    Ok(Json(app.0.undo(&request).await?))
 }
 
 async fn reset(State(app): State<App>, body: Body<Pair>) -> Answer<Value> {

@@ -4,22 +4,30 @@
 
 mod support;
 
+use std::ops::Deref;
+
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use face_fix::Mode;
-use face_fix_web::{App, AppOptions, MAX_BODY_BYTES, Names, SessionToken, router};
-use jiff::Timestamp;
+use face_fix_web::{MAX_BODY_BYTES, SessionToken};
 use serde_json::{Value, json};
 use support::World;
+use support::direct::Direct;
 use tower::ServiceExt;
 
-const HOST: &str = "127.0.0.1:2300";
-
-/// A server without a listener: requests go straight to its routes.
+/// The routes, and what is behind them. Its requests are the page's own, for taking one
+/// thing away at a time.
 struct Target {
     world: World,
-    router: axum::Router,
-    token: SessionToken,
+    page: Direct,
+}
+
+impl Deref for Target {
+    type Target = Direct;
+
+    fn deref(&self) -> &Direct {
+        &self.page
+    }
 }
 
 impl Target {
@@ -28,67 +36,27 @@ impl Target {
             scene.solo(library, "one.jpg");
         })
         .await;
-        let engine = world.engine(mode).await;
-        let names = Names::new(HOST.parse().unwrap(), &[]);
-        let token = SessionToken::new([7; 32]);
-        let app = App::new(engine, AppOptions::new("a test", || Timestamp::UNIX_EPOCH));
+        let page = Direct::new(world.engine(mode).await);
         world.fake.clear_log();
-        Self {
-            router: router(app, names, token.clone()),
-            world,
-            token,
-        }
-    }
-
-    fn bearer(&self) -> String {
-        format!("Bearer {}", self.token.to_hex())
+        Self { world, page }
     }
 
     async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let status = response.status();
+        let (status, headers, body) = self.page.send(request).await;
         // Every answer is sealed, refusals too.
-        let policy = response.headers()[header::CONTENT_SECURITY_POLICY]
-            .to_str()
-            .unwrap();
+        let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
         assert!(
             policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
             "{policy}"
         );
-        assert_eq!(
-            response.headers()[header::X_CONTENT_TYPE_OPTIONS],
-            "nosniff"
-        );
-        assert!(
-            !response
-                .headers()
-                .contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN)
-        );
-        let bytes = to_bytes(response.into_body(), 10_000_000).await.unwrap();
-        (
-            status,
-            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        )
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
+        (status, body)
     }
 
     /// What was refused must not have reached Immich.
     fn nothing_was_sent(&self) {
         assert_eq!(self.world.fake.log(), []);
-    }
-
-    fn get(&self, path: &str) -> axum::http::request::Builder {
-        Request::get(path)
-            .header(header::HOST, HOST)
-            .header(header::AUTHORIZATION, self.bearer())
-    }
-
-    /// A request that our own page would send, for taking one thing away at a time.
-    fn post(&self, path: &str) -> axum::http::request::Builder {
-        Request::post(path)
-            .header(header::HOST, HOST)
-            .header(header::ORIGIN, format!("http://{HOST}"))
-            .header(header::AUTHORIZATION, self.bearer())
-            .header(header::CONTENT_TYPE, "application/json")
     }
 
     fn undo(&self) -> Body {

@@ -11,32 +11,10 @@ mod support;
 
 use face_fix::Mode;
 use immich_fake::{Fault, Library};
-use support::browser::{self, Chromium, Tab};
 use support::drawing::{LEA, MIA};
-use support::scene::{PLACES, Scene, set_angle};
+use support::scene::{PLACES, Scene, set_angle, with_one_clear_mistake};
+use support::visit::{Visit, choose_pair, past_the_portrait, start};
 use support::{Server, World, options};
-
-/// Opens the page, chooses Mia as wrong and Lea as correct, and starts.
-async fn begin(browser: &Chromium, server: &Server, auto: &str) -> Tab {
-    let tab = browser.open(&server.link()).await;
-    choose(&tab, auto).await;
-    tab
-}
-
-async fn choose(tab: &Tab, auto: &str) {
-    tab.click("[aria-label='Wrong person'] [title='Mia Berg']")
-        .await;
-    tab.click("[aria-label='Correct person'] [title='Lea Berg']")
-        .await;
-    tab.set(".options label:nth-of-type(2) select", auto).await;
-    tab.click("button.primary").await;
-}
-
-/// The first photo of the scene's own is Mia's portrait, which is right.
-async fn past_the_portrait(tab: &Tab) {
-    tab.until_photo("portrait_0.jpg").await;
-    tab.press("n").await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_of_single_faces_by_keyboard() {
@@ -49,18 +27,17 @@ async fn a_session_of_single_faces_by_keyboard() {
     })
     .await;
     let server = world.serve(Mode::default()).await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::of(server).await else {
         return;
     };
-    let tab = browser.open(&server.link()).await;
-    tab.until("document.querySelectorAll('.person').length >= 6")
-        .await;
+    let tab = &visit.tab;
     tab.shot("setup").await;
     tab.resize(400, 800).await;
     tab.shot("setup-400").await;
     tab.resize(1280, 800).await;
-    choose(&tab, "off").await;
-    past_the_portrait(&tab).await;
+    choose_pair(tab).await;
+    start(tab, "off").await;
+    past_the_portrait(tab).await;
 
     tab.until_photo("beach.jpg").await;
     tab.until_text(".hint", "Is this Lea Berg rather than Mia Berg?")
@@ -121,9 +98,7 @@ async fn a_session_of_single_faces_by_keyboard() {
         .await;
     tab.shot("summary").await;
     assert_eq!(world.owner_of(faces[3]), "Mia Berg", "skipped");
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,11 +110,11 @@ async fn a_photo_stays_until_every_wrong_face_is_decided() {
     })
     .await;
     let server = world.serve(Mode::default()).await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::begun(server, "off").await else {
         return;
     };
-    let tab = begin(&browser, &server, "off").await;
-    past_the_portrait(&tab).await;
+    let tab = &visit.tab;
+    past_the_portrait(tab).await;
     tab.until_photo("twins.jpg").await;
     tab.until_text(".hint", "2 faces of Mia Berg to decide")
         .await;
@@ -180,9 +155,7 @@ async fn a_photo_stays_until_every_wrong_face_is_decided() {
     tab.press("y").await;
     tab.until_photo("after.jpg").await;
     assert_eq!(world.owner_of(faces[2]), "Lea Berg");
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,10 +168,14 @@ async fn undo_works_across_a_restart_and_the_old_page_is_refused() {
     .await;
     let face = face.unwrap();
     let server = world.serve(Mode::default()).await;
-    let Some(browser) = browser::launch().await else {
+    let Some(Visit {
+        server,
+        browser,
+        tab,
+    }) = Visit::begun(server, "off").await
+    else {
         return;
     };
-    let tab = begin(&browser, &server, "off").await;
     past_the_portrait(&tab).await;
     tab.until_photo("beach.jpg").await;
     tab.press("y").await;
@@ -224,9 +201,13 @@ async fn undo_works_across_a_restart_and_the_old_page_is_refused() {
     tab.press("z").await;
     tab.until_photo("beach.jpg").await;
     assert_eq!(world.owner_of(face), "Mia Berg");
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    Visit {
+        server,
+        browser,
+        tab,
+    }
+    .end()
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,11 +220,11 @@ async fn an_outage_in_the_middle_is_seen_and_the_decision_goes_out_afterwards() 
     .await;
     let face = face.unwrap();
     let server = world.serve(Mode::default()).await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::begun(server, "off").await else {
         return;
     };
-    let tab = begin(&browser, &server, "off").await;
-    past_the_portrait(&tab).await;
+    let tab = &visit.tab;
+    past_the_portrait(tab).await;
     tab.until_photo("beach.jpg").await;
     world.fake.stop();
     tab.press("y").await;
@@ -261,9 +242,7 @@ async fn an_outage_in_the_middle_is_seen_and_the_decision_goes_out_afterwards() 
     tab.press("y").await;
     tab.until_text("h1", "All photos of this pair are done")
         .await;
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -276,18 +255,19 @@ async fn two_tabs_never_decide_the_same_face_twice() {
     })
     .await;
     let server = world.serve(Mode::default()).await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::begun(server, "off").await else {
         return;
     };
-    let first = begin(&browser, &server, "off").await;
-    past_the_portrait(&first).await;
+    let first = &visit.tab;
+    past_the_portrait(first).await;
     first.until_photo("a.jpg").await;
-    let second = browser.open(&server.link()).await;
+    let second = visit.browser.open(&visit.server.link()).await;
     // Another browser would not hear of the first tab's decisions: neither does this.
     second
         .value("BroadcastChannel.prototype.postMessage = () => {}")
         .await;
-    choose(&second, "off").await;
+    choose_pair(&second).await;
+    start(&second, "off").await;
     second.until_photo("a.jpg").await;
     second.press("y").await;
     second.until_photo("b.jpg").await;
@@ -312,10 +292,8 @@ async fn two_tabs_never_decide_the_same_face_twice() {
         .iter()
         .filter(|past| (0..past.settled.len()).any(|at| past.moved_to(at).is_some()));
     assert_eq!(n_moves.count(), 2, "a and b, once each");
-    first.is_clean();
     second.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,11 +312,11 @@ async fn names_are_shown_as_they_are_and_never_run() {
     })
     .await;
     let server = world.serve(Mode::default()).await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::begun(server, "off").await else {
         return;
     };
-    let tab = begin(&browser, &server, "off").await;
-    past_the_portrait(&tab).await;
+    let tab = &visit.tab;
+    past_the_portrait(tab).await;
     tab.until_photo("<b>bold</b>.jpg").await;
     tab.until_text(".box.other .tag", "onerror").await;
     tab.shot("nasty-name").await;
@@ -359,8 +337,7 @@ async fn names_are_shown_as_they_are_and_never_run() {
         assert_eq!(tab.value(&refused).await, true, "{attempt}");
     }
     assert_eq!(tab.value("document.title").await, "Review · face-fix");
-    browser.close().await;
-    server.stop().await;
+    visit.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -376,11 +353,11 @@ async fn a_dry_run_goes_through_all_photos_and_changes_nothing() {
             dry_run: true,
         })
         .await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::begun(server, "off").await else {
         return;
     };
-    let tab = begin(&browser, &server, "off").await;
-    past_the_portrait(&tab).await;
+    let tab = &visit.tab;
+    past_the_portrait(tab).await;
     tab.until_photo("beach.jpg").await;
     tab.until_text(".mode", "DRY RUN").await;
     tab.press("y").await;
@@ -388,17 +365,7 @@ async fn a_dry_run_goes_through_all_photos_and_changes_nothing() {
         .await;
     assert_eq!(world.owner_of(face.unwrap()), "Mia Berg");
     assert!(world.past().transactions().is_empty());
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
-}
-
-/// Mia at 0 (her portrait) and 0.1, a face of Lea's at 0.8, Lea at 1: in cosine distance
-/// the last one is at 0.24 from Mia's nearest and at 0.02 from Lea's.
-fn with_one_clear_mistake(scene: &mut Scene, library: &mut Library) -> immich_fake::Uuid {
-    let (_, faces) = scene.photo(library, "mine.jpg", &[(PLACES[0], MIA, Some(scene.mia))]);
-    set_angle(library, faces[0], 0.1);
-    scene.solo(library, "beach.jpg").1
+    visit.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -412,12 +379,13 @@ async fn any_key_stops_the_countdown_and_does_what_it_always_does() {
     .await;
     let server = world.serve_with_own_faces().await;
     let face = face.unwrap();
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::of(server).await else {
         return;
     };
-    let tab = browser.open(&server.link()).await;
+    let tab = &visit.tab;
     tab.set(".options input[max='30']", "30").await;
-    choose(&tab, "confirm").await;
+    choose_pair(tab).await;
+    start(tab, "confirm").await;
     tab.until_photo("portrait_0.jpg").await;
     tab.until_text(".countdown", "All faces judged right").await;
     // Escape only stops.
@@ -460,9 +428,7 @@ async fn any_key_stops_the_countdown_and_does_what_it_always_does() {
         .await;
     tab.until_text("dialog .stats", "as you did").await;
     tab.shot("coach").await;
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -479,12 +445,13 @@ async fn auto_fix_goes_through_clear_photos_by_itself_and_stops_at_the_others() 
     })
     .await;
     let server = world.serve_with_own_faces().await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::of(server).await else {
         return;
     };
-    let tab = browser.open(&server.link()).await;
+    let tab = &visit.tab;
     tab.set(".options input[max='30']", "1").await;
-    choose(&tab, "confirm").await;
+    choose_pair(tab).await;
+    start(tab, "confirm").await;
     tab.until_photo("unclear.jpg").await;
     tab.until_text(".verdict", "not clear").await;
     tab.shot("unclear").await;
@@ -492,9 +459,7 @@ async fn auto_fix_goes_through_clear_photos_by_itself_and_stops_at_the_others() 
     assert_eq!(world.owner_of(faces[1]), "Mia Berg");
     tab.press("q").await;
     tab.until_text(".stats", "of these automatically\n1").await;
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -521,10 +486,10 @@ async fn a_person_is_split_by_groups_and_years_in_one_plan() {
     })
     .await;
     let server = world.serve_with_own_faces().await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::of(server).await else {
         return;
     };
-    let tab = browser.open(&server.link()).await;
+    let tab = &visit.tab;
     tab.click("[aria-label='Wrong person'] [title='Mia Berg']")
         .await;
     tab.click(".row.end button").await;
@@ -550,7 +515,5 @@ async fn a_person_is_split_by_groups_and_years_in_one_plan() {
     for face in leas {
         assert_eq!(world.owner_of(face), "Lea Berg");
     }
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }

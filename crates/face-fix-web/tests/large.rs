@@ -6,15 +6,11 @@
 
 mod support;
 
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, header};
 use face_fix::Mode;
-use face_fix_web::{App, Names, SessionToken, router};
 use serde_json::{Value, json};
-use support::{World, options};
-use tower::ServiceExt;
+use support::World;
+use support::direct::Direct;
 
-const HOST: &str = "127.0.0.1:2300";
 const N_PHOTOS: usize = 10_000;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,23 +24,11 @@ async fn the_first_photo_of_ten_thousand_needs_few_requests_and_the_list_is_whol
         }
     })
     .await;
-    let engine = world.engine(Mode::default()).await;
-    let token = SessionToken::new([7; 32]);
-    let names = Names::new(HOST.parse().unwrap(), &[]);
-    let router = router(App::new(engine, options()), names, token.clone());
+    let page = Direct::new(world.engine(Mode::default()).await);
     let next = async |queue: &Value, after: usize, n: usize| -> Value {
-        let body = json!({"wrong": world.scene.mia.to_string(), "correct": world.scene.lea.to_string(),
-            "filter": "both", "skip_both": true, "margin": 0.1, "queue": queue, "after": after, "n": n});
-        let request = Request::post("/api/next")
-            .header(header::HOST, HOST)
-            .header(header::ORIGIN, format!("http://{HOST}"))
-            .header(header::AUTHORIZATION, format!("Bearer {}", token.to_hex()))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body.to_string()))
-            .unwrap();
-        let response = router.clone().oneshot(request).await.unwrap();
-        let bytes = to_bytes(response.into_body(), 10_000_000).await.unwrap();
-        serde_json::from_slice(&bytes).unwrap()
+        let fields =
+            json!({"filter": "both", "skip_both": true, "queue": queue, "after": after, "n": n});
+        page.ask(&world.scene, "/api/next", fields).await.1
     };
     world.fake.clear_log();
     let first = next(&Value::Null, 0, 6).await;

@@ -1,6 +1,6 @@
 //! More sessions in a real browser: people whom no list has, filters, auto-fix at once,
-//! a session begun anew, boxes against the picture, and who uses the page without a mouse,
-//! with a screen reader, by day, or on a narrow screen.
+//! a session begun anew, an undo that is tried again, boxes against the picture, and who
+//! uses the page without a mouse, with a screen reader, by day, or on a narrow screen.
 //!
 //! Needs chromium and axe-core (`cargo xtask setup`).
 
@@ -9,42 +9,14 @@
 
 mod support;
 
-use face_fix::Mode;
-use immich_fake::Library;
+use face_fix::{Mode, PastTransaction, Standing};
+use immich_fake::Fault;
 use serde_json::Value;
-use support::browser::{self, Chromium, Tab};
-use support::drawing::{LEA, MIA};
-use support::scene::{PLACES, Scene, set_angle};
-use support::{Server, World, access};
-
-const SELECT_FILTER: &str = ".options label:nth-of-type(1) select";
-const SELECT_AUTO: &str = ".options label:nth-of-type(2) select";
-
-async fn open(browser: &Chromium, server: &Server) -> Tab {
-    let tab = browser.open(&server.link()).await;
-    tab.until("document.querySelectorAll('.person').length >= 6")
-        .await;
-    tab
-}
-
-async fn choose_pair(tab: &Tab) {
-    tab.click("[aria-label='Wrong person'] [title='Mia Berg']")
-        .await;
-    tab.click("[aria-label='Correct person'] [title='Lea Berg']")
-        .await;
-}
-
-async fn start(tab: &Tab, auto: &str) {
-    tab.set(SELECT_AUTO, auto).await;
-    tab.click(".row.end > button.primary").await;
-}
-
-/// Mia at 0 (her portrait) and 0.1, a face of Lea's at 0.8, Lea at 1.
-fn with_one_clear_mistake(scene: &mut Scene, library: &mut Library) -> immich_fake::Uuid {
-    let (_, faces) = scene.photo(library, "mine.jpg", &[(PLACES[0], MIA, Some(scene.mia))]);
-    set_angle(library, faces[0], 0.1);
-    scene.solo(library, "beach.jpg").1
-}
+use support::browser::Tab;
+use support::drawing::LEA;
+use support::scene::{PLACES, set_angle, with_one_clear_mistake};
+use support::visit::{SELECT_FILTER, Visit, choose_pair, past_the_portrait, start};
+use support::{World, access};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn instant_auto_fix_needs_no_key_and_undo_brings_the_photo_back_to_be_looked_at() {
@@ -58,12 +30,10 @@ async fn instant_auto_fix_needs_no_key_and_undo_brings_the_photo_back_to_be_look
     })
     .await;
     let server = world.serve_with_own_faces().await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::begun(server, "instant").await else {
         return;
     };
-    let tab = open(&browser, &server).await;
-    choose_pair(&tab).await;
-    start(&tab, "instant").await;
+    let tab = &visit.tab;
     tab.until_photo("unclear.jpg").await;
     tab.until_text(".verdict", "not clear").await;
     assert_eq!(world.owner_of(faces[0]), "Lea Berg");
@@ -90,15 +60,13 @@ async fn instant_auto_fix_needs_no_key_and_undo_brings_the_photo_back_to_be_look
     tab.click("dialog button.primary").await;
     tab.until_text("#status", "starts afresh").await;
     tab.until_text(".session", "0 reviewed").await;
-    start(&tab, "instant").await;
+    start(tab, "instant").await;
     tab.until_photo("beach.jpg").await;
     tab.until_text(".verdict", "you said it is not the correct person's")
         .await;
     tab.shot("remembered").await;
     assert_eq!(world.owner_of(faces[0]), "Mia Berg");
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,14 +82,14 @@ async fn filters_show_their_photos_and_leave_the_others_to_be_reviewed() {
     })
     .await;
     let server = world.serve(Mode::default()).await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::of(server).await else {
         return;
     };
-    let tab = open(&browser, &server).await;
-    choose_pair(&tab).await;
+    let tab = &visit.tab;
+    choose_pair(tab).await;
     tab.set(".check:last-of-type input", "false").await;
     tab.set(SELECT_FILTER, "duplicates").await;
-    start(&tab, "off").await;
+    start(tab, "off").await;
     tab.until_photo("twins.jpg").await;
     tab.press("a").await;
     tab.until_photo("both.jpg").await;
@@ -133,17 +101,14 @@ async fn filters_show_their_photos_and_leave_the_others_to_be_reviewed() {
     tab.until_text(".stats", "photos reviewed\n2").await;
     tab.click("button.primary").await;
     tab.set(SELECT_FILTER, "solos").await;
-    start(&tab, "off").await;
+    start(tab, "off").await;
     // The portrait and the beach were not reviewed by being filtered out.
-    tab.until_photo("portrait_0.jpg").await;
-    tab.press("n").await;
+    past_the_portrait(tab).await;
     tab.until_photo("beach.jpg").await;
     tab.press("n").await;
     tab.until_text("h1", "All photos of this pair are done")
         .await;
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,10 +127,10 @@ async fn unnamed_people_with_few_faces_and_hidden_ones_can_be_chosen() {
     .await;
     let (nobody, lone) = lone.unwrap();
     let server = world.serve(Mode::default()).await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::of(server).await else {
         return;
     };
-    let tab = open(&browser, &server).await;
+    let tab = &visit.tab;
     let of_wrong = "[aria-label='Wrong person'] .person";
     let wrong = |what: &str| format!("[...document.querySelectorAll(\"{of_wrong}\")]{what}");
     let is_there = |name: &str| wrong(&format!(".some((p) => p.title.startsWith('{name}'))"));
@@ -177,7 +142,7 @@ async fn unnamed_people_with_few_faces_and_hidden_ones_can_be_chosen() {
     tab.until_text(&format!("{section} .few"), "only from 3 faces on")
         .await;
     assert_eq!(tab.value(&is_there("unnamed")).await, false);
-    access::check(&tab, "unnamed").await;
+    access::check(tab, "unnamed").await;
     tab.click(&format!("{section} .look")).await;
     tab.until(&is_there("unnamed")).await;
     tab.until_text(&format!("{section} .few"), "Found 1 unnamed person")
@@ -185,7 +150,7 @@ async fn unnamed_people_with_few_faces_and_hidden_ones_can_be_chosen() {
     tab.click(&format!("{of_wrong}[title^='unnamed']")).await;
     tab.click("[aria-label='Correct person'] [title='Lea Berg']")
         .await;
-    start(&tab, "off").await;
+    start(tab, "off").await;
     tab.until_photo("lone.jpg").await;
     tab.press("y").await;
     tab.until_text("h1", "All photos of this pair are done")
@@ -197,14 +162,14 @@ async fn unnamed_people_with_few_faces_and_hidden_ones_can_be_chosen() {
         .await;
     tab.click(&format!("{of_wrong}[title='Secret']")).await;
     tab.shot("hidden").await;
-    start(&tab, "off").await;
+    start(tab, "off").await;
     tab.until_photo("secret.jpg").await;
     tab.press("y").await;
     tab.until_text("h1", "All photos of this pair are done")
         .await;
     assert_eq!(world.owner_of(hidden.unwrap()), "Lea Berg");
     // A link to a person's page finds them too, as the correct one.
-    let tab = browser.open(&server.link()).await;
+    let tab = visit.browser.open(&visit.server.link()).await;
     let link = format!("http://nas:2283/people/{nobody}");
     tab.set("[aria-label='Search: Correct person']", &link)
         .await;
@@ -213,16 +178,13 @@ async fn unnamed_people_with_few_faces_and_hidden_ones_can_be_chosen() {
     tab.click("[aria-label='Wrong person'] [title='Mia Berg']")
         .await;
     start(&tab, "off").await;
-    tab.until_photo("portrait_0.jpg").await;
-    tab.press("n").await;
+    past_the_portrait(&tab).await;
     tab.until_photo("beach.jpg").await;
     tab.press("y").await;
     tab.until_text("h1", "All photos of this pair are done")
         .await;
     assert_eq!(world.owner_of(hers.unwrap()), "(unnamed)");
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }
 
 /// Where the drawn mouth lies, from 0 to 1 in the box on the photo and in the crop beside
@@ -276,14 +238,11 @@ async fn boxes_and_crops_sit_on_the_faces_of_turned_and_edited_photos() {
     })
     .await;
     let server = world.serve(Mode::default()).await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::begun(server, "off").await else {
         return;
     };
-    let tab = open(&browser, &server).await;
-    choose_pair(&tab).await;
-    start(&tab, "off").await;
-    tab.until_photo("portrait_0.jpg").await;
-    tab.press("n").await;
+    let tab = &visit.tab;
+    past_the_portrait(tab).await;
     // Face boxes of 160 x 200, 180 x 240 and 160 x 200 pixels.
     for (photo, ratio) in [
         ("beach.jpg", 0.8),
@@ -295,7 +254,7 @@ async fn boxes_and_crops_sit_on_the_faces_of_turned_and_edited_photos() {
             .await;
         for width in [1280, access::NARROW] {
             tab.resize(width, 800).await;
-            let [on, inside] = mouth(&tab).await;
+            let [on, inside] = mouth(tab).await;
             let what = format!("{photo} at {width} px");
             near(&on, [0.32, 0.725, 0.68, 0.81], &what);
             // The crop shows 1.4 times the longer edge around the face.
@@ -307,9 +266,7 @@ async fn boxes_and_crops_sit_on_the_faces_of_turned_and_edited_photos() {
         tab.resize(1280, 800).await;
         tab.press("n").await;
     }
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,14 +278,11 @@ async fn what_is_no_face_is_taken_from_everybody_and_remembered_as_such() {
     })
     .await;
     let server = world.serve(Mode::default()).await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::begun(server, "off").await else {
         return;
     };
-    let tab = open(&browser, &server).await;
-    choose_pair(&tab).await;
-    start(&tab, "off").await;
-    tab.until_photo("portrait_0.jpg").await;
-    tab.press("n").await;
+    let tab = &visit.tab;
+    past_the_portrait(tab).await;
     tab.until_photo("twins.jpg").await;
     tab.press("x").await;
     tab.until_text(".hint", "Which one is no face?").await;
@@ -352,9 +306,80 @@ async fn what_is_no_face_is_taken_from_everybody_and_remembered_as_such() {
     tab.until_text(".hint", "2 faces of Mia Berg to decide")
         .await;
     assert_eq!(world.owner_of(faces[0]), "Mia Berg");
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn try_again_after_an_undo_takes_back_that_decision_and_no_other() {
+    let mut photos = Vec::new();
+    let mut world = World::new(|scene, library| {
+        photos.push(scene.solo(library, "beach.jpg"));
+        photos.push(scene.solo(library, "garden.jpg"));
+    })
+    .await;
+    let server = world.serve(Mode::default()).await;
+    let Some(visit) = Visit::begun(server, "off").await else {
+        return;
+    };
+    let tab = &visit.tab;
+    past_the_portrait(tab).await;
+    tab.until_photo("beach.jpg").await;
+    // On its way when Immich goes.
+    world.fake.fail("PUT /api/faces", 9, Fault::Reset);
+    tab.press("y").await;
+    tab.until_text("#banner", "The decision is in the journal")
+        .await;
+    world.fake.heal();
+    world.fake.stop();
+    tab.press("z").await;
+    tab.until_text("#banner", "nothing is taken back yet").await;
+    tab.shot("undo-unknown").await;
+    world.fake.restart().await;
+    tab.press("r").await;
+    tab.until_text("#status", "Taken back").await;
+    tab.until_photo("beach.jpg").await;
+    assert_eq!(world.owner_of(photos[0].1), "Mia Berg");
+    assert_eq!(
+        world.past().transactions()[1].moved_to(0),
+        None,
+        "never sent"
+    );
+
+    // A photo that goes after it was decided: the one in front stays, nothing is to be
+    // tried again.
+    tab.press("y").await;
+    tab.until_photo("garden.jpg").await;
+    world
+        .fake
+        .with_library(|library| library.remove_asset(photos[0].0));
+    tab.press("z").await;
+    tab.until_text("#status", "A face is gone from its photo")
+        .await;
+    tab.until_photo("garden.jpg").await;
+    assert_eq!(tab.text("#banner").await, "");
+    tab.press("r").await;
+    // One that goes while it is in front is left behind.
+    world
+        .fake
+        .with_library(|library| library.remove_asset(photos[1].0));
+    tab.press("y").await;
+    tab.until_text("h1", "All photos of this pair are done")
+        .await;
+    assert_eq!(tab.text("#banner").await, "");
+    let past = world.past();
+    let standings = past.transactions().iter().map(PastTransaction::standing);
+    let standings: Vec<_> = standings.collect();
+    assert_eq!(
+        standings,
+        [
+            // The portrait is right, whatever was tried again.
+            Standing::Applied,
+            Standing::Undone,
+            Standing::Undone,
+            Standing::Applied
+        ]
+    );
+    visit.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -369,75 +394,74 @@ async fn every_screen_keeps_the_rules_of_accessibility_in_both_themes_and_at_400
     })
     .await;
     let server = world.serve_with_own_faces().await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::of(server).await else {
         return;
     };
-    let tab = open(&browser, &server).await;
-    access::check(&tab, "setup").await;
-    choose_pair(&tab).await;
+    let tab = &visit.tab;
+    access::check(tab, "setup").await;
+    choose_pair(tab).await;
     tab.set(".options input[max='30']", "30").await;
-    access::check(&tab, "setup-chosen").await;
+    access::check(tab, "setup-chosen").await;
     // Splitting.
     tab.click(".row.end > button:not(.primary)").await;
     tab.until("document.querySelectorAll('.split tbody tr').length >= 2")
         .await;
     tab.set("[aria-label='Group 2 goes to']", "new").await;
-    access::check(&tab, "split").await;
+    access::check(tab, "split").await;
     tab.click(".sticky button.primary").await;
     tab.until_text("dialog li", "to a new person").await;
-    access::check(&tab, "split-plan").await;
+    access::check(tab, "split-plan").await;
     tab.press("Escape").await;
     tab.until("!document.querySelector('dialog')").await;
     tab.click(".sticky button:not(.primary)").await;
-    choose_pair(&tab).await;
+    choose_pair(tab).await;
     // The review: a countdown, one face, several, dialogs.
-    start(&tab, "confirm").await;
+    start(tab, "confirm").await;
     tab.until_photo("portrait_0.jpg").await;
     tab.until_text(".countdown", "All faces judged right").await;
     tab.until_text("#announce", "in 30 seconds. Any key stops.")
         .await;
-    access::check(&tab, "countdown").await;
+    access::check(tab, "countdown").await;
     tab.press("n").await;
     tab.until_photo("mine.jpg").await;
     tab.press("Escape").await;
-    access::check(&tab, "one-face").await;
+    access::check(tab, "one-face").await;
     tab.press("n").await;
     tab.until_photo("beach.jpg").await;
     tab.press("n").await;
     tab.until_photo("twins.jpg").await;
     tab.until_text("#announce", "twins.jpg").await;
-    access::check(&tab, "several-faces").await;
+    access::check(tab, "several-faces").await;
     tab.press("2").await;
     tab.until("document.querySelectorAll('.faces .face.fix').length === 1")
         .await;
-    access::check(&tab, "half-decided").await;
+    access::check(tab, "half-decided").await;
     tab.press("h").await;
     tab.until("document.querySelector('dialog .histogram')")
         .await;
-    access::check(&tab, "coach").await;
+    access::check(tab, "coach").await;
     tab.press("Escape").await;
     tab.press("?").await;
     tab.until_text("dialog", "It is no face at all").await;
-    access::check(&tab, "keys").await;
+    access::check(tab, "keys").await;
     tab.press("Escape").await;
     world.fake.stop();
     tab.press("y").await;
     tab.until_text("#banner", "Immich is away").await;
-    access::check(&tab, "outage").await;
+    access::check(tab, "outage").await;
     world.fake.restart().await;
     tab.press("r").await;
     tab.until_photo("garden.jpg").await;
     tab.press("q").await;
     tab.until_text("h1", "Stopped for now").await;
-    access::check(&tab, "summary").await;
+    access::check(tab, "summary").await;
     tab.is_clean();
-    let stranger = format!("http://{}/", server.address);
-    let tab = browser.open(&stranger).await;
+    let stranger = format!("http://{}/", visit.server.address);
+    let tab = visit.browser.open(&stranger).await;
     tab.until_text("h1", "Open the link from the terminal")
         .await;
     access::check(&tab, "no-token").await;
-    browser.close().await;
-    server.stop().await;
+    visit.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -448,19 +472,18 @@ async fn the_tab_key_goes_through_every_control_in_order_and_the_focus_is_not_lo
     })
     .await;
     let server = world.serve(Mode::default()).await;
-    let Some(browser) = browser::launch().await else {
+    let Some(visit) = Visit::of(server).await else {
         return;
     };
-    let tab = open(&browser, &server).await;
-    choose_pair(&tab).await;
-    let names = access::walk(&tab).await;
+    let tab = &visit.tab;
+    choose_pair(tab).await;
+    let names = access::walk(tab).await;
     assert_eq!(names[0], "Search: Wrong person");
     assert_eq!(names.last().unwrap(), "Start the review");
-    start(&tab, "off").await;
-    tab.until_photo("portrait_0.jpg").await;
-    tab.press("n").await;
+    start(tab, "off").await;
+    past_the_portrait(tab).await;
     tab.until_photo("twins.jpg").await;
-    let names = access::walk(&tab).await;
+    let names = access::walk(tab).await;
     for wanted in [
         "Undo",
         "Face 1: to decide",
@@ -505,7 +528,5 @@ async fn the_tab_key_goes_through_every_control_in_order_and_the_focus_is_not_lo
     }
     tab.until_text("#status[role=status]", "There is nothing to undo")
         .await;
-    tab.is_clean();
-    browser.close().await;
-    server.stop().await;
+    visit.end().await;
 }

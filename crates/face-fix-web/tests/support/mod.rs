@@ -6,9 +6,12 @@
 pub(crate) mod access;
 #[cfg(not(windows))]
 pub(crate) mod browser;
+pub(crate) mod direct;
 pub(crate) mod drawing;
 pub(crate) mod own;
 pub(crate) mod scene;
+#[cfg(not(windows))]
+pub(crate) mod visit;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -148,6 +148,14 @@ impl Scene {
     }
 }
 
+/// Mia at 0 (her portrait) and 0.1, a face of Lea's at 0.8, Lea at 1: in cosine distance
+/// the last one is at 0.24 from Mia's nearest and at 0.02 from Lea's.
+pub(crate) fn with_one_clear_mistake(scene: &mut Scene, library: &mut Library) -> Uuid {
+    let (_, faces) = scene.photo(library, "mine.jpg", &[(PLACES[0], MIA, Some(scene.mia))]);
+    set_angle(library, faces[0], 0.1);
+    scene.solo(library, "beach.jpg").1
+}
+
 /// An embedding in a plane: the cosine distance of two is 1 - cos of the difference.
 /// Mia is at 0, Lea at 1, Tom at 3.
 pub(crate) fn set_angle(library: &mut Library, face: Uuid, radians: f32) {

@@ -21,10 +21,14 @@ export function takeToken() {
 
 /** A call that did not succeed. */
 export class ApiError extends Error {
-  /** @param {string} message @param {string} kind @param {number} status @param {string} [detail] */
-  constructor(message, kind, status, detail = "") {
+  /**
+   * @param {string} message @param {string} kind @param {number} status @param {string} [detail]
+   * @param {number|null} [transaction] what waits, to name it when it is tried again
+   */
+  constructor(message, kind, status, detail = "", transaction = null) {
     super(message);
     this.detail = detail;
+    this.transaction = transaction;
     this.kind = kind;
     this.status = status;
   }
@@ -47,7 +51,7 @@ async function request(method, path, body) {
   try {
     error = { ...error, ...(await response.json()).error };
   } catch { /* no JSON: the status alone must do */ }
-  throw new ApiError(error.message, error.kind, response.status, error.detail);
+  throw new ApiError(error.message, error.kind, response.status, error.detail, error.transaction);
 }
 
 /** GET as JSON. */

@@ -308,7 +308,9 @@ class Review {
       this.stats = answer.stats;
       this.tabs.postMessage({ ...this.ids, asset: photo.asset });
       if (answer.note) say(answer.note);
-      await this.afterDecision(photo, answer.photo);
+      if (answer.photo) await this.afterDecision(photo, answer.photo);
+      else if (this.openFaces().length > 0) await this.reload(answer.note);
+      else await this.advance();
     } catch (error) {
       this.sending = false;
       if (this.gone) return;
@@ -340,8 +342,11 @@ class Review {
     }
   }
 
-  /** Takes the photo in front from the server again: somebody else changed it. */
-  async reload(why) {
+  /**
+   * Takes the photo in front from the server again: somebody else changed it. Says why,
+   * or `gone` when there is no such photo any more; that one is left behind.
+   */
+  async reload(why, gone = `${why} This photo is not in Immich any more.`) {
     const { photo } = this;
     if (!photo) return;
     try {
@@ -350,7 +355,13 @@ class Review {
       say(why, 6);
       await this.afterDecision(photo, fresh);
     } catch (error) {
-      complain(error, () => this.reload(why));
+      if (this.gone) return;
+      if (error.kind !== "missing") {
+        complain(error, () => this.reload(why, gone));
+        return;
+      }
+      say(gone, 6);
+      await this.advance();
     }
   }
 
@@ -381,6 +392,7 @@ class Review {
     if (this.sending || !this.photo || this.app.state.read_only) return;
     const { photo } = this;
     this.sending = true;
+    clearBanner();
     this.renderState();
     try {
       const answer = await post("/api/skip", { ...this.ids, asset: photo.asset });
@@ -395,31 +407,44 @@ class Review {
     }
   }
 
-  async undo() {
+  /**
+   * Takes the last decision back, or goes on with the one that a refusal named: by then
+   * another may be the last.
+   * @param {number|null} transaction
+   */
+  async undo(transaction = null) {
     if (this.sending || this.app.state.read_only) return;
     this.sending = true;
+    clearBanner();
     if (this.photo) this.renderState();
+    let answer;
     try {
-      const answer = await post("/api/undo", { ...this.ids, ...this.rule });
-      this.sending = false;
-      if (this.gone) return;
-      this.stats = answer.stats;
-      say(answer.text, 6);
-      if (!answer.photo) {
-        if (this.photo) this.render();
-        return;
-      }
-      const current = this.photo;
-      this.coming = this.coming.filter((photo) => photo.asset !== answer.photo.asset);
-      this.tabs.postMessage({ ...this.ids, asset: answer.photo.asset });
-      if (current && current.asset !== answer.photo.asset) this.coming.unshift(current);
-      if (current?.asset === answer.photo.asset) answer.photo.position = current.position;
-      await this.open(answer.photo, false);
+      answer = await post("/api/undo", { ...this.ids, ...this.rule, transaction });
     } catch (error) {
       this.sending = false;
       if (this.photo) this.renderState();
-      complain(error, () => (error.kind === "waiting" ? this.resume() : this.undo()));
+      complain(error, () => this.undo(error.transaction ?? transaction));
+      return;
     }
+    // It is done: whatever fails from here on must not do it again.
+    this.sending = false;
+    if (this.gone) return;
+    this.stats = answer.stats;
+    say(answer.text, 6);
+    const { asset, photo } = answer;
+    const current = this.photo;
+    const isInFront = Boolean(asset) && current?.asset === asset;
+    if (asset) {
+      this.coming = this.coming.filter((other) => other.asset !== asset);
+      this.tabs.postMessage({ ...this.ids, asset });
+    }
+    if (photo) {
+      if (isInFront) photo.position = current.position;
+      else if (current) this.coming.unshift(current);
+      await this.open(photo, false);
+    } else if (isInFront) await this.reload(answer.text, answer.text);
+    else if (current) await this.open(current, false);
+    else await this.advance();
   }
 
   quit() {
