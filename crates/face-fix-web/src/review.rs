@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use face_fix::{
-    Action, By, Decision, Outcome, Pair, PastTransaction, PersonRef, Photo, PhotoFace, Restored,
-    Review, ReviewHow, Side, Standing, Status, Transaction, TransactionId, UndoReport,
+    Action, By, Decision, Outcome, Pair, PersonRef, Photo, PhotoFace, Restored, Review, ReviewHow,
+    Side, Status, Transaction, UndoReport,
 };
 use futures::{StreamExt, stream};
 use immich_client::{AssetId, ErrorKind, FaceId};
@@ -413,9 +413,10 @@ impl Inner {
             };
             (asset_of(&last), "Taken back (dry run).".to_owned())
         } else {
-            let last = self
-                .engine
-                .look(|past| last_decision(past.transactions(), pair));
+            let last = self.engine.look(|past| {
+                let last = past.last_decision(Some(pair))?;
+                Some((last.id, last.transaction.clone()))
+            });
             let Some((id, transaction)) = last else {
                 return Ok(self.nothing_to_undo(pair));
             };
@@ -508,25 +509,6 @@ fn asset_of(transaction: &Transaction) -> Option<AssetId> {
     reviewed
         .or_else(|| transaction.decisions.first().map(|d| &d.asset))
         .cloned()
-}
-
-/// What a person did last: not what a rule noted on the way.
-fn last_decision(
-    transactions: &[PastTransaction],
-    pair: &Pair,
-) -> Option<(TransactionId, Transaction)> {
-    let by_person = |past: &&PastTransaction| {
-        let skipped = past
-            .transaction
-            .review
-            .as_ref()
-            .is_some_and(|r| r.how == ReviewHow::Skipped);
-        past.standing() != Standing::Undone
-            && past.transaction.pair.as_ref() == Some(pair)
-            && (skipped || !past.transaction.decisions.is_empty())
-    };
-    let last = transactions.iter().rev().find(by_person)?;
-    Some((last.id, last.transaction.clone()))
 }
 
 fn undo_text(transaction: &Transaction, report: &UndoReport) -> String {
