@@ -311,9 +311,9 @@ async fn a_replay_that_is_interrupted_while_looking_plans_and_sends_nothing() {
             }
         });
         world.fake.clear_log();
-        // Time to interrupt it in.
+        // The first photo is found; its faces leave time to interrupt it in.
         let slow = Fault::Slow(Duration::from_secs(3));
-        world.fake.fail("GET /api/assets/", 1, slow);
+        world.fake.fail("GET /api/faces?id=", 1, slow);
         let child = world
             .command(args)
             .stdout(Stdio::piped())
