@@ -131,7 +131,11 @@ pub(crate) fn exported(plan: &DiscoverPlan, report: &ExportReport) -> Vec<String
                 set.name,
                 set.reason.as_deref().unwrap_or("no reason given")
             ),
-            Outcome::Unreadable => format!("  {}: no photo could be read", set.name),
+            Outcome::Unreadable => format!(
+                "  {}: {}",
+                set.name,
+                set.reason.as_deref().unwrap_or("no photo could be read")
+            ),
         });
     }
     let n_sets = report.sets.iter().filter(|s| s.n_exported > 0).count();

@@ -208,8 +208,21 @@ pub(crate) struct QueueArgs {
     queue: Vec<PathBuf>,
 }
 
+/// Refuses to go on after Ctrl-C: what was gathered until then is a part only, and no
+/// file is written of a part.
+pub(crate) fn whole(context: &Context) -> anyhow::Result<()> {
+    if context.cancel.is_cancelled() {
+        return Err(Failure {
+            exit: Exit::Interrupted,
+            message: "interrupted: nothing is written, and the same command starts over".to_owned(),
+        }
+        .into());
+    }
+    Ok(())
+}
+
 /// The embeddings of a cache, linked to Immich by the queues that its photos were staged
-/// in, and by reading the photos that no queue knows. Says which.
+/// in, and by reading the photos that no queue knows. Says which. Fails after Ctrl-C.
 pub(crate) fn own_faces(
     path: &Path,
     queues: &QueueArgs,
@@ -229,6 +242,7 @@ pub(crate) fn own_faces(
         links.extend(more);
     }
     let (read, report) = link_by_reading(&cache, &links, context.progress(), &context.cancel);
+    whole(context)?;
     links.extend(read);
     if links.is_empty() {
         let queues = match queues.queue.len() {

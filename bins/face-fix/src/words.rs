@@ -174,8 +174,12 @@ pub(crate) fn undo(report: &UndoReport) -> String {
             }
         }
     }
-    if let (false, Some(why)) = (report.done, &report.why) {
-        line(format!("not through, the same command goes on: {why}"));
+    match (report.done, &report.why) {
+        (false, Some(why)) => line(format!("not through, the same command goes on: {why}")),
+        (true, Some(why)) => line(format!(
+            "whether a person was made for this can't be told: {why}"
+        )),
+        (_, None) => {}
     }
     text
 }

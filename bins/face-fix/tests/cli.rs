@@ -266,3 +266,71 @@ async fn what_is_missing_is_said_with_its_exit_code() {
     let people = world.run(&["people", "bert"]).await;
     assert_eq!(text(&people).trim(), format!("{}  Berta", world.berta));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn undo_last_passes_by_what_a_rule_noted() {
+    let world = World::new().await;
+    world.write_plan();
+    world.run(&["apply", "plan.json"]).await;
+    let note = format!(
+        r#"{{"format":"face-fix plan","version":1,"made_at":"2026-01-02T03:04:05Z",
+            "server":"http://nas","user":null,"what":"note","transactions":[
+            {{"at":"2026-01-02T03:04:05Z","who":"rule","pair":{{"wrong":"{}","correct":"{}"}},
+            "review":{{"asset":"{}","how":"skipped-by-rule"}}}}]}}"#,
+        world.anna, world.berta, world.photos[0]
+    );
+    std::fs::write(world.folder.path().join("note.json"), note).unwrap();
+    let noted = world.run(&["apply", "note.json"]).await;
+    assert_eq!(noted.status.code(), Some(0), "{noted:?}");
+    for left in [2, 1, 0] {
+        let undo = world.run(&["undo", "last"]).await;
+        assert_eq!(undo.status.code(), Some(0), "{undo:?}");
+        assert!(text(&undo).contains("1 of 1 face back"), "{}", text(&undo));
+        let with_berta = world
+            .owners()
+            .into_iter()
+            .filter(|o| *o == Some(world.berta));
+        assert_eq!(with_berta.count(), left);
+    }
+    let nothing = world.run(&["undo", "last"]).await;
+    assert_eq!(nothing.status.code(), Some(1));
+    let why = String::from_utf8_lossy(&nothing.stderr);
+    assert!(why.contains("nothing is left to undo"), "{why}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_is_interrupted_while_looking_plans_and_sends_nothing() {
+    for args in [&["plan", "replay", "--out", "r.json"][..], &["replay"]] {
+        let world = World::new().await;
+        world.write_plan();
+        world.run(&["apply", "plan.json"]).await;
+        world.fake.with_library(|library| {
+            for face in &world.faces[..3] {
+                library.reassign(*face, world.anna);
+            }
+        });
+        world.fake.clear_log();
+        // The first photo is found; its faces leave time to interrupt it in.
+        let slow = Fault::Slow(Duration::from_secs(3));
+        world.fake.fail("GET /api/faces?id=", 1, slow);
+        let child = world
+            .command(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while world.fake.n_requests("GET /api/assets/") == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &pid]).status();
+        assert!(sent.unwrap().success());
+        let output = tokio::task::block_in_place(|| child.wait_with_output().unwrap());
+        assert_eq!(output.status.code(), Some(130), "{output:?}");
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(why.contains("nothing is written"), "{why}");
+        assert!(!world.folder.path().join("r.json").exists());
+        assert_eq!(world.owners(), [Some(world.anna); 3]);
+    }
+}

@@ -434,3 +434,72 @@ async fn looking_at_a_journal_that_is_not_there_makes_none() {
     world.good(&["verify"]).await;
     assert!(!Path::new(&world.path("face-fix.journal.jsonl")).exists());
 }
+
+#[cfg(unix)]
+mod interrupted {
+    use std::io::Read;
+
+    use super::*;
+
+    /// Runs a command, and interrupts it while it reads the second photo: with what is
+    /// linked until then it must not go on. Gives its exit code and what it said.
+    fn while_linking(world: &World, args: &[&str]) -> (Option<i32>, String) {
+        let photo = world.path("1.jpg");
+        let mut child = world
+            .command(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A pipe is open when the program has it open, too.
+        let pipe = std::fs::OpenOptions::new()
+            .write(true)
+            .open(&photo)
+            .unwrap();
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &pid]).status();
+        assert!(sent.unwrap().success());
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("stopping at the next safe point") {
+            assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+        }
+        drop(pipe);
+        stderr.read_to_string(&mut said).unwrap();
+        (child.wait().unwrap().code(), said)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn linking_that_is_interrupted_writes_no_file_and_replaces_none() {
+        let world = World::new().await;
+        world.write_review(true);
+        world.good(&["apply", "review.json"]).await;
+        std::fs::write(world.path("said.json"), "of an earlier run").unwrap();
+        std::fs::remove_file(world.path("1.jpg")).unwrap();
+        let made = Command::new("mkfifo").arg(world.path("1.jpg")).status();
+        assert!(made.unwrap().success());
+        let commands = [
+            &["export-decisions", "--out", "said.json"][..],
+            &["plan", "auto", "Anna", "Berta", "--out", "auto.json"],
+            &[
+                "plan",
+                "split",
+                "Anna",
+                "--assign",
+                "1=Berta",
+                "--out",
+                "split.json",
+            ],
+            &["coach", "Anna", "Berta"],
+        ];
+        for args in commands {
+            let args = [args, &["--cache", "c.npz"]].concat();
+            let (code, said) = tokio::task::block_in_place(|| while_linking(&world, &args));
+            assert_eq!(code, Some(130), "{args:?}: {said}");
+            assert!(said.contains("nothing is written"), "{args:?}: {said}");
+        }
+        let kept = std::fs::read_to_string(world.path("said.json")).unwrap();
+        assert_eq!(kept, "of an earlier run");
+        assert!(!world.path("auto.json").exists() && !world.path("split.json").exists());
+    }
+}

@@ -51,7 +51,7 @@ fn messy_folder(folder: &Path) {
 fn a_cache_that_is_not_there_is_not_made_by_enriching_it() {
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("fcaes.npz");
-    let words = failure(&["enrich", text(&cache)]);
+    let words = failure(&["enrich", text(&cache)], 1);
     assert!(words.contains("fcaes.npz"), "{words}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

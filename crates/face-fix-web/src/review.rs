@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use face_fix::{
-    Action, By, Decision, Outcome, Pair, PastTransaction, PersonRef, Photo, PhotoFace, Review,
-    ReviewHow, Side, Standing, Status, Transaction, TransactionId,
+    Action, By, Decision, Outcome, Pair, PersonRef, Photo, PhotoFace, Review, ReviewHow, Side,
+    Status, Transaction,
 };
 use futures::{StreamExt, stream};
 use immich_client::{AssetId, ErrorKind, FaceId};
@@ -477,23 +477,4 @@ fn asset_of(transaction: &Transaction) -> Option<AssetId> {
     reviewed
         .or_else(|| transaction.decisions.first().map(|d| &d.asset))
         .cloned()
-}
-
-/// What a person did last: not what a rule noted on the way.
-fn last_decision(
-    transactions: &[PastTransaction],
-    pair: &Pair,
-) -> Option<(TransactionId, Transaction)> {
-    let by_person = |past: &&PastTransaction| {
-        let skipped = past
-            .transaction
-            .review
-            .as_ref()
-            .is_some_and(|r| r.how == ReviewHow::Skipped);
-        past.standing() != Standing::Undone
-            && past.transaction.pair.as_ref() == Some(pair)
-            && (skipped || !past.transaction.decisions.is_empty())
-    };
-    let last = transactions.iter().rev().find(by_person)?;
-    Some((last.id, last.transaction.clone()))
 }

@@ -1,7 +1,7 @@
 //! Plans: decisions in a file, to be looked at before anything is sent, and their
 //! carrying out, which can be interrupted and repeated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use faceset_core::{CancelToken, Progress};
@@ -96,11 +96,11 @@ impl Plan {
         self.transactions.iter().map(|t| t.decisions.len()).sum()
     }
 
-    /// The name that its transactions carry in the journal: of its content, so that the
-    /// same plan is known again wherever its file lies.
-    fn origin(&self, at: usize) -> String {
+    /// The name that its transactions carry in the journal, up to their number: of its
+    /// content, so that the same plan is known again wherever its file lies.
+    fn origin(&self) -> String {
         let bytes = faceset_fs::to_json_bytes(self);
-        format!("plan {:08x} #{}", crc32fast::hash(&bytes), at + 1)
+        format!("plan {:08x} #", crc32fast::hash(&bytes))
     }
 }
 
@@ -152,15 +152,15 @@ pub async fn apply(
         ended: None,
         sent: Vec::new(),
     };
+    let mut earlier = Earlier::of(plan.origin());
     progress.start("send decisions", Some(plan.n_faces() as u64));
     for (at, transaction) in plan.transactions.iter().enumerate() {
         if cancel.is_cancelled() {
             break;
         }
-        let origin = plan.origin(at);
         let n_faces = transaction.decisions.len() as u64;
-        let Some(rest) = engine.look(|past| open_part(past.transactions(), transaction, &origin))
-        else {
+        let rest = engine.look(|past| earlier.open_part(past.transactions(), at, transaction));
+        let Some(rest) = rest else {
             report.n_done_before += 1;
             progress.advance(n_faces);
             continue;
@@ -180,18 +180,58 @@ pub async fn apply(
     Ok(report)
 }
 
-/// What earlier runs left open of a transaction; `None` when nothing. A face that is to
-/// go to a person made by an earlier run goes to that very person.
-fn open_part(
-    past: &[PastTransaction],
+/// What the journal holds of a plan's transactions.
+struct Earlier {
+    /// What the plan's transactions carry, up to their number.
+    origin: String,
+    /// Transactions of the journal that are looked through.
+    n_seen: usize,
+    /// Positions in the journal, oldest first, by what they carry.
+    by_origin: BTreeMap<String, Vec<usize>>,
+}
+
+impl Earlier {
+    fn of(origin: String) -> Self {
+        Self {
+            origin,
+            n_seen: 0,
+            by_origin: BTreeMap::new(),
+        }
+    }
+
+    /// What earlier runs left open of the transaction at this position of the plan;
+    /// `None` when nothing. A face that is to go to a person made by an earlier run goes
+    /// to that very person. `past` is the journal as it is now: it only grows.
+    fn open_part(
+        &mut self,
+        past: &[PastTransaction],
+        at: usize,
+        transaction: &Transaction,
+    ) -> Option<Transaction> {
+        for (position, past) in past.iter().enumerate().skip(self.n_seen) {
+            let origin = past.transaction.origin.as_ref();
+            if let Some(origin) = origin.filter(|origin| origin.starts_with(&self.origin)) {
+                let known = self.by_origin.entry(origin.clone()).or_default();
+                known.push(position);
+            }
+        }
+        self.n_seen = past.len();
+        let origin = format!("{}{}", self.origin, at + 1);
+        let known = self.by_origin.get(&origin).into_iter().flatten();
+        let standing = known
+            .map(|position| &past[*position])
+            .filter(|past| past.undo.is_none());
+        open_part(standing, transaction, origin)
+    }
+}
+
+fn open_part<'a>(
+    earlier: impl Iterator<Item = &'a PastTransaction>,
     transaction: &Transaction,
-    origin: &str,
+    origin: String,
 ) -> Option<Transaction> {
     let mut made: BTreeMap<u32, PersonId> = BTreeMap::new();
-    let mut settled = Vec::new();
-    let earlier = past
-        .iter()
-        .filter(|past| past.undo.is_none() && past.transaction.origin.as_deref() == Some(origin));
+    let mut settled = BTreeSet::new();
     let mut any = false;
     for past in earlier {
         any = true;
@@ -201,10 +241,7 @@ fn open_part(
             }
         }
         let done = past.transaction.decisions.iter().zip(&past.settled);
-        settled.extend(
-            done.filter(|(_, how)| how.is_some())
-                .map(|(d, _)| d.face.clone()),
-        );
+        settled.extend(done.filter(|(_, how)| how.is_some()).map(|(d, _)| &d.face));
     }
     let is_open = |decision: &&Decision| !settled.contains(&decision.face);
     let decisions: Vec<Decision> = transaction
@@ -228,34 +265,41 @@ fn open_part(
         return None;
     }
     Some(Transaction {
-        origin: Some(origin.to_owned()),
+        at: transaction.at,
+        who: transaction.who.clone(),
+        by: transaction.by,
+        label: transaction.label.clone(),
+        origin: Some(origin),
+        pair: transaction.pair.clone(),
+        review: transaction.review.clone(),
         decisions,
-        ..transaction.clone()
     })
 }
 
 /// The decisions of a journal that a person has not taken back: the last word on each
-/// face, in the order of the words. Faces judged right are not among them.
+/// face by its id, in the order of the words. A face judged right has that as its last
+/// word: nothing is to be sent for it, and what was decided before does not count.
+///
+/// One face may have several words: its id changes when the server forgets.
 pub(crate) fn last_words(past: &[PastTransaction]) -> Vec<Word<'_>> {
     let mut words: BTreeMap<_, (usize, Word<'_>)> = BTreeMap::new();
     let mut n = 0;
     for past in past {
         for (at, decision) in past.transaction.decisions.iter().enumerate() {
             let to = match &past.settled[at] {
-                _ if past.undo.is_some() => None,
+                _ if past.undo.is_some() => continue,
                 Some(Settled::Moved { to, .. } | Settled::AlreadyThere { to }) => Some(to),
-                _ => None,
+                Some(Settled::Kept) => None,
+                Some(Settled::Gone) | None => continue,
             };
-            if let Some(to) = to {
-                n += 1;
-                let word = Word {
-                    id: past.id,
-                    at,
-                    decision,
-                    to,
-                };
-                words.insert(&decision.face, (n, word));
-            }
+            n += 1;
+            let word = Word {
+                id: past.id,
+                at,
+                decision,
+                to,
+            };
+            words.insert(&decision.face, (n, word));
         }
     }
     let mut words: Vec<(usize, Word<'_>)> = words.into_values().collect();
@@ -269,5 +313,6 @@ pub(crate) struct Word<'a> {
     pub(crate) id: TransactionId,
     pub(crate) at: usize,
     pub(crate) decision: &'a Decision,
-    pub(crate) to: &'a PersonId,
+    /// Who got it; `None` when it was judged right where it was.
+    pub(crate) to: Option<&'a PersonId>,
 }

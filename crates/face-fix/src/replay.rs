@@ -1,7 +1,7 @@
 //! Verifying a journal against the server, and replaying it after the server has
 //! forgotten: faces are found again by the photo's checksum and their place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use faceset_core::{CancelToken, Progress};
 use immich_client::{
@@ -87,6 +87,10 @@ pub struct Replay {
 }
 
 /// Looks at every decision of a journal on the server; changes nothing.
+///
+/// Where several decisions lead to one face, as its id changed, the newest counts and
+/// the others get no row; where the newest says that the face is right, none does.
+/// Looks at the newest first, so that is what a cancelled run has looked at.
 pub async fn verify(
     client: &Client,
     past: &Past,
@@ -97,20 +101,26 @@ pub async fn verify(
     let mut seeker = Seeker::new(client, owner);
     let mut report = VerifyReport::default();
     let words = last_words(past.transactions());
-    progress.start("verify decisions", Some(words.len() as u64));
-    for word in words {
+    progress.start("verify decisions", Some(n_given(&words)));
+    for word in words.iter().rev() {
+        let Some(to) = word.to else {
+            seeker.note_kept(word.decision);
+            continue;
+        };
         if cancel.is_cancelled() {
             report.cut_short = true;
             break;
         }
-        let (asset, found) = match seeker.face(word.decision).await? {
-            Sought::No(found) => (word.decision.asset.clone(), found),
-            Sought::Face(asset, face) => (asset.id, compare(&face, word.to)),
-        };
-        report.rows.push(row(&word, asset, found));
         progress.advance(1);
+        let (asset, found) = match seeker.face(word.decision).await? {
+            Sought::SaidSince => continue,
+            Sought::No(found) => (word.decision.asset.clone(), found),
+            Sought::Face(asset, face) => (asset.id, compare(&face, to, word.decision)),
+        };
+        report.rows.push(row(word, asset, found));
     }
     progress.finish();
+    report.rows.reverse();
     Ok(report)
 }
 
@@ -118,8 +128,10 @@ pub async fn verify(
 ///
 /// A face is found by its id, or by its photo's checksum and its place (intersection
 /// over union of at least [`SAME_FACE_IOU`], one face only). A person is found by their
-/// id, or by their name when just one person bears it, or made again. `blank` gives
-/// time and author.
+/// id, or by their name when just one person bears it, or made again. A face that was
+/// taken from everybody is as decided with any unnamed person but its giver: there is no
+/// name to find the person by that was made for it. Of several decisions about one face
+/// the newest counts, as in [`verify`]. `blank` gives time and author.
 pub async fn plan_replay(
     client: &Client,
     past: &Past,
@@ -130,59 +142,45 @@ pub async fn plan_replay(
 ) -> Result<Replay, Error> {
     let mut seeker = Seeker::new(client, owner);
     let mut replay = Replay::default();
-    let mut by_target: BTreeMap<usize, Transaction> = BTreeMap::new();
-    let mut targets: Vec<PersonId> = Vec::new();
+    let mut decisions: Vec<(&PersonId, Decision)> = Vec::new();
     let words = last_words(past.transactions());
-    progress.start("find faces again", Some(words.len() as u64));
-    for word in words {
+    progress.start("find faces again", Some(n_given(&words)));
+    for word in words.iter().rev() {
+        let Some(given_to) = word.to else {
+            seeker.note_kept(word.decision);
+            continue;
+        };
         if cancel.is_cancelled() {
             replay.report.cut_short = true;
             break;
         }
         progress.advance(1);
         let (asset, face) = match seeker.face(word.decision).await? {
+            Sought::SaidSince => continue,
             Sought::No(found) => {
-                let row = row(&word, word.decision.asset.clone(), found);
+                let row = row(word, word.decision.asset.clone(), found);
                 replay.report.rows.push(row);
                 continue;
             }
             Sought::Face(asset, face) => (*asset, *face),
         };
-        let target = match seeker.target(&word).await? {
+        let target = match seeker.target(word.decision, given_to).await? {
             Ok(target) => target,
             Err(name) => {
                 let found = Found::SeveralPeople { name };
-                replay.report.rows.push(row(&word, asset.id, found));
+                replay.report.rows.push(row(word, asset.id, found));
                 continue;
             }
         };
-        let found = match &target {
-            Action::Reassign { to } => compare(&face, &to.id),
-            _ => elsewhere(&face),
+        let to = match &target {
+            Action::Reassign { to } => &to.id,
+            _ => given_to,
         };
-        replay
-            .report
-            .rows
-            .push(row(&word, asset.id.clone(), found.clone()));
-        if found == Found::AsDecided {
-            continue;
-        }
-        let at = targets
-            .iter()
-            .position(|id| id == word.to)
-            .unwrap_or_else(|| {
-                targets.push(word.to.clone());
-                targets.len() - 1
-            });
-        let transaction = by_target.entry(at).or_insert_with(|| Transaction {
-            by: By::Replay,
-            label: format!("replay: {}", label(&target)),
-            decisions: Vec::new(),
-            ..blank.clone()
-        });
-        let already = transaction.decisions.iter().any(|d| d.face == face.id);
-        if !already {
-            transaction.decisions.push(Decision {
+        let found = compare(&face, to, word.decision);
+        let as_decided = found == Found::AsDecided;
+        replay.report.rows.push(row(word, asset.id.clone(), found));
+        if !as_decided {
+            let decision = Decision {
                 asset: asset.id,
                 checksum: asset.checksum,
                 area: Area::of(&face.area),
@@ -191,12 +189,41 @@ pub async fn plan_replay(
                 from: face.person.as_ref().map(PersonRef::from),
                 face: face.id,
                 action: target,
-            });
+            };
+            decisions.push((given_to, decision));
         }
     }
     progress.finish();
-    replay.transactions = by_target.into_values().collect();
+    replay.report.rows.reverse();
+    replay.transactions = by_person(decisions.into_iter().rev(), blank);
     Ok(replay)
+}
+
+/// A transaction for each person, in the order in which they come first.
+fn by_person<'a>(
+    decisions: impl Iterator<Item = (&'a PersonId, Decision)>,
+    blank: &Transaction,
+) -> Vec<Transaction> {
+    let mut transactions: Vec<Transaction> = Vec::new();
+    let mut place: BTreeMap<&PersonId, usize> = BTreeMap::new();
+    for (given_to, decision) in decisions {
+        let at = *place.entry(given_to).or_insert_with(|| {
+            transactions.push(Transaction {
+                by: By::Replay,
+                label: format!("replay: {}", label(&decision.action)),
+                decisions: Vec::new(),
+                ..blank.clone()
+            });
+            transactions.len() - 1
+        });
+        transactions[at].decisions.push(decision);
+    }
+    transactions
+}
+
+/// Words on faces that were given to somebody.
+fn n_given(words: &[Word<'_>]) -> u64 {
+    words.iter().filter(|word| word.to.is_some()).count() as u64
 }
 
 fn label(target: &Action) -> &str {
@@ -216,10 +243,28 @@ fn row(word: &Word<'_>, asset: AssetId, found: Found) -> FoundRow {
     }
 }
 
-fn compare(face: &Face, to: &PersonId) -> Found {
+fn compare(face: &Face, to: &PersonId, decision: &Decision) -> Found {
+    let giver = decision.from.as_ref().map(|from| &from.id);
     match &face.person {
         Some(person) if person.id == *to => Found::AsDecided,
+        Some(person)
+            if wants_nobody(&decision.action)
+                && person.name.is_empty()
+                && Some(&person.id) != giver =>
+        {
+            Found::AsDecided
+        }
         _ => elsewhere(face),
+    }
+}
+
+/// True when the face was to go to an unnamed person: a replay writes that as a new
+/// person without a name.
+fn wants_nobody(action: &Action) -> bool {
+    match action {
+        Action::Unassign | Action::NotAFace => true,
+        Action::CreatePerson { name, .. } => name.is_empty(),
+        Action::Reassign { .. } | Action::Keep => false,
     }
 }
 
@@ -236,14 +281,21 @@ type PhotoFaces = (Asset, Vec<Face>);
 enum Sought {
     Face(Box<Asset>, Box<Face>),
     No(Found),
+    /// A newer word is about this face.
+    SaidSince,
 }
 
-/// Looks for photos, faces and people, remembering what it was told.
+/// Looks for photos, faces and people, remembering what it was told. Faces are to be
+/// looked for by the newest word first.
 struct Seeker<'a> {
     client: &'a Client,
     owner: Option<&'a UserId>,
     /// The last photo, as the faces of a photo mostly come together.
     last: Option<(AssetId, Option<PhotoFaces>)>,
+    /// Faces that were found.
+    found: BTreeSet<FaceId>,
+    /// Faces that were judged right, by their photo's id and by its checksum.
+    kept: BTreeMap<&'a str, Vec<&'a Decision>>,
     targets: BTreeMap<PersonId, Result<Action, String>>,
 }
 
@@ -253,7 +305,17 @@ impl<'a> Seeker<'a> {
             client,
             owner,
             last: None,
+            found: BTreeSet::new(),
+            kept: BTreeMap::new(),
             targets: BTreeMap::new(),
+        }
+    }
+
+    /// From here on words on this face are older ones. Asks the server nothing.
+    fn note_kept(&mut self, decision: &'a Decision) {
+        let names = [Some(decision.asset.as_str()), decision.checksum.as_deref()];
+        for name in names.into_iter().flatten() {
+            self.kept.entry(name).or_default().push(decision);
         }
     }
 
@@ -269,10 +331,26 @@ impl<'a> Seeker<'a> {
         let Some((_, Some((asset, faces)))) = &self.last else {
             return Ok(Sought::No(Found::PhotoGone));
         };
-        Ok(match pick(faces, &decision.face, decision.area.as_ref()) {
-            Ok(face) => Sought::Face(Box::new(asset.clone()), Box::new(face.clone())),
-            Err(found) => Sought::No(found),
-        })
+        let face = match pick(faces, &decision.face, decision.area.as_ref()) {
+            Ok(face) => face,
+            Err(found) => return Ok(Sought::No(found)),
+        };
+        let names = [Some(asset.id.as_str()), asset.checksum.as_deref()];
+        let mut kept = names
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.kept.get(name))
+            .flatten();
+        let is_it = |kept: &&Decision| {
+            pick(faces, &kept.face, kept.area.as_ref()).is_ok_and(|found| found.id == face.id)
+        };
+        if kept.any(is_it) || !self.found.insert(face.id.clone()) {
+            return Ok(Sought::SaidSince);
+        }
+        Ok(Sought::Face(
+            Box::new(asset.clone()),
+            Box::new(face.clone()),
+        ))
     }
 
     async fn photo(&self, decision: &Decision) -> Result<Option<PhotoFaces>, Error> {
@@ -318,29 +396,36 @@ impl<'a> Seeker<'a> {
         Ok(found.into_iter().next())
     }
 
-    /// Whom the face goes to now: `Err` with the name that several people bear.
-    async fn target(&mut self, word: &Word<'_>) -> Result<Result<Action, String>, Error> {
-        if let Some(known) = self.targets.get(word.to) {
+    /// Whom the face goes to now that was given to this person: `Err` with the name that
+    /// several people bear.
+    async fn target(
+        &mut self,
+        decision: &Decision,
+        given_to: &PersonId,
+    ) -> Result<Result<Action, String>, Error> {
+        if let Some(known) = self.targets.get(given_to) {
             return Ok(known.clone());
         }
-        let target = match self.client.person(word.to).await {
+        let target = match self.client.person(given_to).await {
             Ok(person) => Ok(Action::Reassign {
                 to: PersonRef::from(&person),
             }),
-            Err(error) if error.kind() == ErrorKind::Missing => self.by_name(word).await?,
+            Err(error) if error.kind() == ErrorKind::Missing => {
+                self.by_name(&decision.action).await?
+            }
             Err(error) => return Err(error.into()),
         };
-        self.targets.insert(word.to.clone(), target.clone());
+        self.targets.insert(given_to.clone(), target.clone());
         Ok(target)
     }
 
-    async fn by_name(&self, word: &Word<'_>) -> Result<Result<Action, String>, Error> {
-        let name = match &word.decision.action {
+    async fn by_name(&self, action: &Action) -> Result<Result<Action, String>, Error> {
+        let name = match action {
             Action::Reassign { to } => to.name.as_str(),
             Action::CreatePerson { name, .. } => name.as_str(),
             Action::Unassign | Action::NotAFace | Action::Keep => "",
         };
-        let again = match &word.decision.action {
+        let again = match action {
             Action::NotAFace => Action::NotAFace,
             _ => Action::CreatePerson {
                 name: name.to_owned(),

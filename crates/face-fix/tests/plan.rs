@@ -4,15 +4,13 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use face_fix::{
     Action, By, Error, Found, Journal, Mode, Plan, Status, Transaction, TransactionId, apply,
     plan_replay, verify,
 };
 use faceset_core::{CancelToken, NoProgress};
-use immich_fake::{Content, Fault, Uuid};
-use support::{World, at, new_person, of};
+use immich_fake::Fault;
+use support::{Forgotten, World, at, new_person, of};
 
 fn planned(world: &World) -> Vec<Transaction> {
     let by = By::Plan;
@@ -46,6 +44,17 @@ async fn a_plan_is_written_read_and_carried_out_once() {
     assert_eq!((&read, read.n_faces()), (&plan, 3));
     let report = run(&engine, &read).await.unwrap();
     assert!(report.is_complete() && report.n_applied == 2, "{report:?}");
+    // By this a journal knows a plan again, also one that an older build wrote.
+    let sum = crc32fast::hash(&std::fs::read(&path).unwrap());
+    let origins: Vec<Option<String>> = engine
+        .history()
+        .into_iter()
+        .map(|past| past.transaction.origin)
+        .collect();
+    assert_eq!(
+        origins,
+        [1, 2].map(|n| Some(format!("plan {sum:08x} #{n}")))
+    );
     let state = world.state();
     let again = run(&engine, &read).await.unwrap();
     assert!(again.is_complete() && again.n_done_before == 2 && again.sent.is_empty());
@@ -201,27 +210,6 @@ async fn verify_names_what_is_not_as_decided() {
     assert!(report.rows.is_empty(), "what was undone is not asked for");
 }
 
-/// Every photo is uploaded anew, every face found anew (a little elsewhere, in another
-/// frame), all given to one new Anna; Berta is there under a new id.
-fn forget_everything(world: &World) -> ([Uuid; 3], Uuid, Uuid) {
-    world.fake.with_library(|library| {
-        library.remove_person(world.anna);
-        library.remove_person(world.berta);
-        let anna = library.add_person(world.user, "Anna");
-        let berta = library.add_person(world.user, "Berta");
-        let faces = world.photos.map(|old| {
-            let bytes: Arc<[u8]> = library.asset(old).unwrap().bytes().into();
-            let taken = library.asset(old).unwrap().taken_us;
-            library.remove_asset(old);
-            let photo = library.add_photo(world.user, "again.jpg", taken);
-            library.update_asset(photo, |asset| asset.content = Content::Bytes(bytes));
-            // 0.1..0.2 x 0.1..0.5 becomes 0.11..0.21 x 0.1..0.5 of a smaller preview.
-            library.add_face(photo, Some(anna), [119, 72, 227, 360], (1080, 720))
-        });
-        (faces, anna, berta)
-    })
-}
-
 #[tokio::test]
 async fn replay_finds_faces_by_checksum_and_place_and_people_by_name() {
     let world = World::new().await;
@@ -241,7 +229,9 @@ async fn replay_finds_faces_by_checksum_and_place_and_people_by_name() {
     engine.undo(undone.id.unwrap(), at(1), "Uta").await.unwrap();
     drop(engine);
     let past = Journal::read(&world.journal_path()).unwrap();
-    let (faces, anna, berta) = forget_everything(&world);
+    let Forgotten {
+        faces, anna, berta, ..
+    } = world.forget(world.photos);
 
     let journal = Journal::open(&world.folder.path().join("new.jsonl"), "test").unwrap();
     let (engine, _) = face_fix::Engine::new(world.client(), journal, Mode::default())
@@ -277,7 +267,7 @@ async fn replay_does_not_guess_between_faces_or_people() {
     let all = (0..3).map(|i| world.annas(i, world.to_berta())).collect();
     engine.decide(of(all)).await.unwrap();
     let past = engine.look(Clone::clone);
-    let (faces, _, berta) = forget_everything(&world);
+    let Forgotten { faces, berta, .. } = world.forget(world.photos);
     world.fake.with_library(|library| {
         let photo = library.face(faces[0]).unwrap().asset;
         // A second face at nearly the same place.

@@ -210,10 +210,11 @@ pub fn plan_manifest(
         ctx.progress
             .note(&format!("not compared: {path}: {reason}"));
     }
-    let plan = faceset_export::plan(&inputs, options, &hashed.hashes)?;
+    let (progress, cancel) = (ctx.progress, ctx.cancel);
+    let plan = faceset_export::plan_watched(&inputs, options, &hashed.hashes, progress, cancel)?;
     // Grouping orphans stops early when asked to, and cannot say so itself.
     ctx.check()?;
-    Ok(plan)
+    plan.ok_or(PipelineError::Interrupted)
 }
 
 /// Average linkage of faces that belong to no set; groups of one are orphans.

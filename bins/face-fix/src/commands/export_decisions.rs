@@ -6,7 +6,7 @@ use face_fix::{Journal, export_decisions};
 use faceset_cli::{Context, Report};
 use serde_json::json;
 
-use crate::session::{QueueArgs, SessionArgs, for_people, own_faces};
+use crate::session::{QueueArgs, SessionArgs, for_people, own_faces, whole};
 use crate::words::count;
 
 /// Flags.
@@ -27,6 +27,7 @@ pub(crate) fn run(args: &Args, session: &SessionArgs, context: &Context) -> anyh
     let past = Journal::read(session.journal_path()).map_err(for_people)?;
     let (cache, own) = own_faces(&args.cache, &args.queue, context)?;
     let (decisions, report) = export_decisions(&past, &cache, &own);
+    whole(context)?;
     if !session.is_dry() {
         let mut bytes = serde_json::to_vec_pretty(&decisions)?;
         bytes.push(b'\n');

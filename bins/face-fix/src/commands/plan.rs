@@ -15,7 +15,7 @@ use faceset_core::CosineDistance;
 use serde_json::json;
 
 use super::replay;
-use crate::session::{QueueArgs, SessionArgs, block_on, for_people, now, own_faces, person};
+use crate::session::{QueueArgs, SessionArgs, block_on, for_people, now, own_faces, person, whole};
 use crate::words::count;
 
 /// Flags.
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args, session: &SessionArgs, context: &Context) -> anyh
             let own = args.cache.as_deref();
             let own = own.map(|path| own_faces(path, &args.queue, context));
             let own = own.transpose()?.map(|(_, own)| own);
-            block_on(auto(args, own, session))
+            block_on(auto(args, own, session, context))
         }
         Kind::Split(args) => {
             let (_, own) = own_faces(&args.cache, &args.queue, context)?;
@@ -105,12 +105,19 @@ pub(crate) fn run(args: &Args, session: &SessionArgs, context: &Context) -> anyh
         Kind::Replay { args, out } => block_on(async {
             let (engine, _) = session.looking().await?;
             let (plan, found) = replay::plan(args, &engine, session, context).await?;
-            written(&plan, out, session, &format!("{found}\n"))
+            written(&plan, out, session, context, &format!("{found}\n"))
         }),
     }
 }
 
-fn written(plan: &Plan, out: &Path, session: &SessionArgs, before: &str) -> anyhow::Result<Report> {
+fn written(
+    plan: &Plan,
+    out: &Path,
+    session: &SessionArgs,
+    context: &Context,
+    before: &str,
+) -> anyhow::Result<Report> {
+    whole(context)?;
     let verb = if session.is_dry() { "would be" } else { "are" };
     if !session.is_dry() {
         plan.write(out).map_err(for_people)?;
@@ -132,6 +139,7 @@ async fn auto(
     args: &AutoArgs,
     own: Option<OwnFaces>,
     session: &SessionArgs,
+    context: &Context,
 ) -> anyhow::Result<Report> {
     let rule = AutoRule {
         margin: args.margin,
@@ -173,6 +181,7 @@ async fn auto(
     let mut transactions = Vec::new();
     let (mut n_faces, mut n_unsure, mut n_unknown, mut n_remembered) = (0, 0, 0, 0);
     for photo in &photos {
+        whole(context)?;
         let mut transaction = Transaction {
             by: By::AutoFix,
             label: format!("auto: {} to {}", wrong.name, correct.name),
@@ -215,7 +224,7 @@ async fn auto(
         count(n_faces, "face", "faces"),
         wrong.name
     );
-    written(&plan, &args.out, session, &before)
+    written(&plan, &args.out, session, context, &before)
 }
 
 async fn by_groups(
@@ -252,7 +261,7 @@ async fn by_groups(
     });
     let what = format!("split {}", whose.name);
     let plan = Plan::new(now(), &engine, what, transactions.collect());
-    written(&plan, out, session, &format!("{shown}\n"))
+    written(&plan, out, session, context, &format!("{shown}\n"))
 }
 
 async fn targets(

@@ -6,7 +6,7 @@ use face_fix::{Engine, Journal, Plan, plan_replay};
 use faceset_cli::{Context, Report};
 
 use super::{apply, verify};
-use crate::session::{SessionArgs, block_on, for_people, now};
+use crate::session::{SessionArgs, block_on, for_people, now, whole};
 
 /// Flags.
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,8 @@ pub(crate) fn run(args: &Args, session: &SessionArgs, context: &Context) -> anyh
     })
 }
 
-/// The plan, and what was found in words.
+/// The plan, and what was found in words. Fails after Ctrl-C: of a part of the journal
+/// nothing is planned.
 pub(super) async fn plan(
     args: &Args,
     engine: &Engine,
@@ -47,6 +48,9 @@ pub(super) async fn plan(
     )
     .await
     .map_err(for_people)?;
+    if replay.report.cut_short {
+        whole(context)?;
+    }
     let from = args.from.as_deref().unwrap_or(session.journal_path());
     let what = format!("replay of {}", from.display());
     let plan = Plan::new(now(), engine, what, replay.transactions);

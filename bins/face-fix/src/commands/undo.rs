@@ -1,7 +1,7 @@
 //! `undo`: a transaction is taken back.
 
 use anyhow::Context as _;
-use face_fix::{Standing, TransactionId};
+use face_fix::TransactionId;
 use faceset_cli::{Exit, Report};
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::words;
 /// Flags.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its number in the history, or `last`
+    /// Its number in the history, or `last`: the newest that a person decided or a plan sent
     transaction: String,
 }
 
@@ -19,10 +19,8 @@ pub(crate) fn run(args: &Args, session: &SessionArgs) -> anyhow::Result<Report> 
     block_on(async {
         let (engine, start) = session.engine().await?;
         let id = if args.transaction == "last" {
-            let history = engine.history();
-            let undone = |standing| standing == Standing::Undone;
-            let last = history.iter().rev().find(|past| !undone(past.standing()));
-            last.context("nothing is left to undo")?.id
+            let last = engine.look(|past| past.last_decision(None).map(|past| past.id));
+            last.context("nothing is left to undo")?
         } else {
             let number = args.transaction.parse::<TransactionId>();
             number.with_context(|| format!("{:?} is no number of the history", args.transaction))?

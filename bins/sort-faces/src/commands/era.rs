@@ -397,10 +397,9 @@ fn exported<R>(plan: &EraPlan<R>, report: &ExportReport) -> Vec<String> {
                 set.reason.as_deref().unwrap_or("no reason given")
             ),
             Outcome::Unreadable => {
-                format!(
-                    "  {}: no photo could be read; what was there stays",
-                    set.name
-                )
+                let why = set.reason.as_deref();
+                let why = why.unwrap_or("no photo could be read; what was there stays");
+                format!("  {}: {why}", set.name)
             }
         });
     }

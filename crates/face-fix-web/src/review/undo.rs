@@ -7,7 +7,7 @@ use face_fix::{
 use immich_client::AssetId;
 use serde::{Deserialize, Serialize};
 
-use super::{asset_of, last_decision};
+use super::asset_of;
 use crate::advice::RuleChoice;
 use crate::app::{Inner, lock};
 use crate::error::{Kind, Refusal};
@@ -45,13 +45,14 @@ impl Inner {
             };
             (last, "Taken back (dry run).".to_owned())
         } else {
-            let last = self.engine.look(|past| match request.transaction {
-                Some(id) => {
-                    let named = past.transaction(id)?;
-                    let of_pair = named.transaction.pair.as_ref() == Some(pair);
-                    of_pair.then(|| (id, named.transaction.clone()))
-                }
-                None => last_decision(past.transactions(), pair),
+            let last = self.engine.look(|past| {
+                let found = match request.transaction {
+                    Some(id) => past
+                        .transaction(id)
+                        .filter(|named| named.transaction.pair.as_ref() == Some(pair)),
+                    None => past.last_decision(Some(pair)),
+                }?;
+                Some((found.id, found.transaction.clone()))
             });
             let Some((id, transaction)) = last else {
                 return Ok(self.nothing_to_undo(pair));

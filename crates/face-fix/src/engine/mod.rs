@@ -128,7 +128,8 @@ pub struct UndoReport {
     pub id: TransactionId,
     /// True when it is through; false when the server went away: see `why`.
     pub done: bool,
-    /// Why it is not through.
+    /// Why it is not through; when it is, why it could not be told whether a person was
+    /// made of whom the server's answer got lost.
     pub why: Option<String>,
     /// Each face that had been changed: position of the decision, how it ended.
     pub faces: Vec<(usize, Restored)>,
@@ -142,6 +143,7 @@ impl UndoReport {
     /// True when everything is as it was before the transaction.
     pub fn is_complete(&self) -> bool {
         self.done
+            && self.why.is_none()
             && self.faces.iter().all(|(_, how)| how.is_back())
             && self
                 .features
@@ -430,11 +432,14 @@ impl Inner {
     }
 
     fn past(&self, id: TransactionId) -> PastTransaction {
-        self.journal()
-            .past()
-            .transaction(id)
-            .expect("the journal holds what it numbered")
-            .clone()
+        self.look_at(id, Clone::clone)
+    }
+
+    /// Looks at a transaction without copying it: it may hold thousands of faces.
+    fn look_at<T>(&self, id: TransactionId, look: impl FnOnce(&PastTransaction) -> T) -> T {
+        let journal = self.journal();
+        let past = journal.past().transaction(id);
+        look(past.expect("the journal holds what it numbered"))
     }
 
     fn note_session(&self) -> Result<(), Error> {
@@ -455,7 +460,7 @@ impl Inner {
         let (mut outcomes, mut undone) = (Vec::new(), Vec::new());
         let open: Vec<TransactionId> = self.journal().past().open().collect();
         for id in open {
-            if self.past(id).standing() == Standing::Undoing {
+            if self.look_at(id, PastTransaction::standing) == Standing::Undoing {
                 let report = self.take_back(id).await?;
                 let waits = !report.done;
                 undone.push(report);
@@ -475,13 +480,13 @@ impl Inner {
     }
 
     fn undo_report(&self, id: TransactionId, why: Option<String>) -> UndoReport {
-        UndoReport::of(&self.past(id), why)
+        self.look_at(id, |past| UndoReport::of(past, why))
     }
 
     /// How a transaction ends that is taken back before it was through.
     fn cancelled(&self, id: TransactionId) -> End {
-        let past = self.past(id);
-        match past.settled.iter().position(Option::is_none) {
+        let open = self.look_at(id, |past| past.settled.iter().position(Option::is_none));
+        match open {
             None => End::Applied,
             Some(at_decision) => End::Stopped {
                 at_decision,

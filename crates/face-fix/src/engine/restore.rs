@@ -4,7 +4,7 @@ use immich_client::{
     Error as ClientError, ErrorKind, NewPerson, PersonId, PersonUpdate, SearchFilter, Visibility,
 };
 
-use super::send::{Now, face_now, halt};
+use super::send::{self, Now, face_now};
 use super::{Halt, Inner, UndoReport};
 use crate::Error;
 use crate::decision::{Action, Decision};
@@ -17,16 +17,19 @@ impl Inner {
     /// Does what is open of an undoing, the last decision first.
     pub(super) async fn take_back(&self, id: TransactionId) -> Result<UndoReport, Error> {
         match self.take_back_steps(id).await {
-            Ok(()) => {
+            Ok(untold) => {
                 self.write(&[Entry::Undone { id }])?;
-                Ok(self.undo_report(id, None))
+                Ok(self.undo_report(id, untold))
             }
             Err(Halt::Journal(error)) => Err(error),
             Err(Halt::Later(why) | Halt::Stop(why)) => Ok(self.undo_report(id, Some(why))),
         }
     }
 
-    async fn take_back_steps(&self, id: TransactionId) -> Result<(), Halt> {
+    /// What the server refuses of one face or person is written down as refused, and the
+    /// rest goes on: an undoing that never ended would hold up every later decision.
+    /// Gives why it can't be told whether a person was made.
+    async fn take_back_steps(&self, id: TransactionId) -> Result<Option<String>, Halt> {
         let past = self.past(id);
         let undo = past
             .undo
@@ -39,7 +42,10 @@ impl Inner {
             let how = match &undo.faces[at] {
                 Some(how) => how.clone(),
                 None => {
-                    let how = self.move_back(&past, at, to).await?;
+                    let how = match self.move_back(&past, at, to).await {
+                        Err(Halt::Stop(why)) => Restored::Refused { why },
+                        moved => moved?,
+                    };
                     self.write(&[Entry::Restored {
                         id,
                         decision: at,
@@ -54,12 +60,23 @@ impl Inner {
             }
         }
         let mut made = past.created.clone();
+        let mut untold = None;
         for new in &past.creating {
             let name = given_name(&past, new);
             if name.is_empty() {
                 continue;
             }
-            if let Some(person) = self.lost_creation(&name).await? {
+            let lost = match self.lost_creation(&name).await {
+                Ok(lost) => lost,
+                Err(error) => match halt(&error) {
+                    Halt::Stop(why) => {
+                        untold = Some(why);
+                        continue;
+                    }
+                    later => return Err(later),
+                },
+            };
+            if let Some(person) = lost {
                 self.write(&[Entry::Created {
                     id,
                     new: new.clone(),
@@ -87,7 +104,7 @@ impl Inner {
                 }])?;
             }
         }
-        Ok(())
+        Ok(untold)
     }
 
     async fn move_back(
@@ -175,7 +192,8 @@ impl Inner {
     }
 
     async fn face_of(&self, decision: &Decision) -> Result<Now, Halt> {
-        face_now(&self.client, &decision.asset, &decision.face).await
+        let now = face_now(&self.client, &decision.asset, &decision.face).await;
+        now.map_err(|error| halt(&error))
     }
 
     async fn give_feature_back(
@@ -284,6 +302,15 @@ impl Inner {
             }
         }
         Ok(true)
+    }
+}
+
+/// What an error of the client means for an undoing. A key that the server does not know
+/// any more says nothing about a face: with a good one the undoing goes on.
+fn halt(error: &ClientError) -> Halt {
+    match (error.kind(), send::halt(error)) {
+        (ErrorKind::Auth, Halt::Stop(why)) => Halt::Later(why),
+        (_, halt) => halt,
     }
 }
 

@@ -22,10 +22,10 @@ impl Inner {
     /// Carries out what is open of a transaction. Whatever was done before, by this
     /// run or one that was killed, is found by looking at the server.
     pub(super) async fn carry_out(&self, id: TransactionId) -> Result<Outcome, Error> {
-        let n = self.past(id).settled.len();
+        let n = self.look_at(id, |past| past.settled.len());
         let mut status = Status::Applied;
         for at in 0..n {
-            if self.past(id).settled[at].is_some() {
+            if self.look_at(id, |past| past.settled[at].is_some()) {
                 continue;
             }
             match self.step(id, at).await {
@@ -51,12 +51,15 @@ impl Inner {
         if let Some(end) = end {
             self.write(&[Entry::Closed { id, end }])?;
         }
-        Ok(outcome(&self.past(id), status))
+        Ok(self.look_at(id, |past| outcome(past, status)))
     }
 
     async fn step(&self, id: TransactionId, at: usize) -> Result<Settled, Halt> {
-        let past = self.past(id);
-        let decision = &past.transaction.decisions[at];
+        let (decision, sending) = self.look_at(id, |past| {
+            let decision = past.transaction.decisions[at].clone();
+            (decision, past.sending[at].clone())
+        });
+        let decision = &decision;
         if decision.action.is_keep() {
             return Ok(Settled::Kept);
         }
@@ -64,7 +67,7 @@ impl Inner {
             Now::Gone => return Ok(Settled::Gone),
             Now::Of(now) => now,
         };
-        if let Some(sending) = &past.sending[at]
+        if let Some(sending) = &sending
             && now.as_ref() == Some(&sending.to)
         {
             // Sent by a run that did not live to read it back.
@@ -72,7 +75,10 @@ impl Inner {
         }
         let known = match &decision.action {
             Action::Reassign { to } => Some(to.id.clone()),
-            _ => past.created_for(&purpose(&decision.action, at)).cloned(),
+            _ => self.look_at(id, |past| {
+                let made = past.created_for(&purpose(&decision.action, at));
+                made.cloned()
+            }),
         };
         if let (Some(to), true) = (&known, now == known) {
             return Ok(Settled::AlreadyThere { to: to.clone() });
@@ -80,7 +86,7 @@ impl Inner {
         expect_giver(decision, now.as_ref())?;
         let to = match known {
             Some(to) => to,
-            None => self.create_for(&past, decision, at).await?,
+            None => self.create_for(id, decision, at).await?,
         };
         let sending = Sending {
             from_changed: self.last_changed(decision.from.as_ref()).await?,
@@ -101,7 +107,8 @@ impl Inner {
     }
 
     async fn now(&self, decision: &Decision) -> Result<Now, Halt> {
-        face_now(&self.client, &decision.asset, &decision.face).await
+        let now = face_now(&self.client, &decision.asset, &decision.face).await;
+        now.map_err(|error| halt(&error))
     }
 
     /// Settles a face on its way without sending anything; for taking back.
@@ -167,18 +174,17 @@ impl Inner {
     /// no face and appears nowhere. One with a name is looked for.
     async fn create_for(
         &self,
-        past: &PastTransaction,
+        id: TransactionId,
         decision: &Decision,
         at: usize,
     ) -> Result<PersonId, Halt> {
-        let id = past.id;
         let new = purpose(&decision.action, at);
         let name = match &decision.action {
             Action::CreatePerson { name, .. } => name.as_str(),
             _ => "",
         };
-        self.create(id, new.clone(), name, past.creating.contains(&new))
-            .await
+        let tried_before = self.look_at(id, |past| past.creating.contains(&new));
+        self.create(id, new, name, tried_before).await
     }
 
     pub(super) async fn create(
@@ -189,7 +195,8 @@ impl Inner {
         tried_before: bool,
     ) -> Result<PersonId, Halt> {
         let left_over = if tried_before && !name.is_empty() {
-            self.lost_creation(name).await?
+            let found = self.lost_creation(name).await;
+            found.map_err(|error| halt(&error))?
         } else {
             None
         };
@@ -217,16 +224,11 @@ impl Inner {
     }
 
     /// The one empty person with just this name, if there is exactly one.
-    pub(super) async fn lost_creation(&self, name: &str) -> Result<Option<PersonId>, Halt> {
-        let found = self.client.search_people(name, true).await;
-        let found = found.map_err(|error| halt(&error))?;
+    pub(super) async fn lost_creation(&self, name: &str) -> Result<Option<PersonId>, ClientError> {
+        let found = self.client.search_people(name, true).await?;
         let mut empty = Vec::new();
         for person in found.into_iter().filter(|person| person.name == name) {
-            if self
-                .is_empty(&person.id)
-                .await
-                .map_err(|error| halt(&error))?
-            {
+            if self.is_empty(&person.id).await? {
                 empty.push(person.id);
             }
         }
@@ -278,11 +280,15 @@ impl Inner {
 }
 
 /// Where a face is now.
-pub(super) async fn face_now(client: &Client, asset: &AssetId, face: &FaceId) -> Result<Now, Halt> {
+pub(super) async fn face_now(
+    client: &Client,
+    asset: &AssetId,
+    face: &FaceId,
+) -> Result<Now, ClientError> {
     let faces = match client.faces(asset).await {
         Ok(faces) => faces,
         Err(error) if error.kind() == ErrorKind::Missing => return Ok(Now::Gone),
-        Err(error) => return Err(halt(&error)),
+        Err(error) => return Err(error),
     };
     let found: Option<Face> = faces.into_iter().find(|found| found.id == *face);
     Ok(found.map_or(Now::Gone, |face| {

@@ -171,6 +171,25 @@ impl Past {
         self.user.as_ref()
     }
 
+    /// What a person did last, for one pair or for any, and could take back: the newest
+    /// transaction with faces or a photo that was skipped by hand. Not what a rule noted
+    /// on the way, nor what is undone, nor one that stopped before it did anything.
+    pub fn last_decision(&self, pair: Option<&Pair>) -> Option<&PastTransaction> {
+        let by_person = |past: &&PastTransaction| {
+            let review = past.transaction.review.as_ref();
+            let skipped = review.is_some_and(|review| review.how == ReviewHow::Skipped);
+            let did_nothing = matches!(past.end, Some(End::Stopped { .. }))
+                && past.settled.iter().all(Option::is_none)
+                && past.created.is_empty();
+            let of_pair = pair.is_none() || past.transaction.pair.as_ref() == pair;
+            of_pair
+                && past.standing() != Standing::Undone
+                && (skipped || !past.transaction.decisions.is_empty())
+                && !did_nothing
+        };
+        self.transactions.iter().rev().find(by_person)
+    }
+
     /// The number of the next transaction.
     pub(crate) fn next_id(&self) -> TransactionId {
         TransactionId(self.transactions.last().map_or(0, |t| t.id.0) + 1)

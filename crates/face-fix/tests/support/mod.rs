@@ -9,6 +9,7 @@
 pub(crate) mod cache;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,7 +17,7 @@ use face_fix::{
     Action, Area, Decision, Engine, Error, Journal, Mode, PersonRef, Start, Transaction,
 };
 use immich_client::{ApiKey, BaseUrl, Client, ClientOptions, RetryPolicy};
-use immich_fake::{Fake, Library, Shape, Uuid};
+use immich_fake::{Content, Fake, Library, Shape, Uuid};
 use jiff::Timestamp;
 
 /// Noon of 2020-06-01, in microseconds.
@@ -37,6 +38,15 @@ pub(crate) struct World {
     pub(crate) faces: [Uuid; 3],
     pub(crate) bertas_face: Uuid,
     pub(crate) folder: tempfile::TempDir,
+}
+
+/// What is there after the server forgot everything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Forgotten {
+    pub(crate) photos: [Uuid; 3],
+    pub(crate) faces: [Uuid; 3],
+    pub(crate) anna: Uuid,
+    pub(crate) berta: Uuid,
 }
 
 pub(crate) const ALL: &[&str] = &["all"];
@@ -162,6 +172,37 @@ impl World {
             from: person.map(|person| person_ref(person.id, &person.name)),
             action,
         }
+    }
+
+    /// Every one of these photos is uploaded anew, every face found anew (a little
+    /// elsewhere, in another frame), all given to one new Anna; everybody else is gone
+    /// but Berta, who is there under a new id.
+    pub(crate) fn forget(&self, photos: [Uuid; 3]) -> Forgotten {
+        self.fake.with_library(|library| {
+            let people: Vec<Uuid> = library.people().map(|person| person.id).collect();
+            for person in people {
+                library.remove_person(person);
+            }
+            let anna = library.add_person(self.user, "Anna");
+            let berta = library.add_person(self.user, "Berta");
+            let photos = photos.map(|old| {
+                let bytes: Arc<[u8]> = library.asset(old).unwrap().bytes().into();
+                let taken = library.asset(old).unwrap().taken_us;
+                library.remove_asset(old);
+                let photo = library.add_photo(self.user, "again.jpg", taken);
+                library.update_asset(photo, |asset| asset.content = Content::Bytes(bytes));
+                photo
+            });
+            // 0.1..0.2 x 0.1..0.5 becomes 0.11..0.21 x 0.1..0.5 of a smaller preview.
+            let faces = photos
+                .map(|photo| library.add_face(photo, Some(anna), [119, 72, 227, 360], (1080, 720)));
+            Forgotten {
+                photos,
+                faces,
+                anna,
+                berta,
+            }
+        })
     }
 
     /// Anna's face of this photo, by position.
