@@ -225,9 +225,17 @@ async fn accept(inner: Arc<Inner>, listener: TcpListener, mut stopped: watch::Re
 
 async fn serve(inner: Arc<Inner>, stream: TcpStream, mut stopped: watch::Receiver<()>) {
     let idle = *lock(&inner.idle_timeout);
+    let until = stopped.clone();
     let service = service_fn(move |request| {
-        let inner = inner.clone();
-        async move { inner.answer(request).await }
+        let (inner, until) = (inner.clone(), until.clone());
+        async move {
+            // No request that came after the stop is carried out, though this task has not
+            // been told of it yet.
+            match until.has_changed() {
+                Ok(_) => inner.answer(request).await,
+                Err(_) => Err(io::ErrorKind::ConnectionReset.into()),
+            }
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
