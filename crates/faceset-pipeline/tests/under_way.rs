@@ -37,7 +37,7 @@ fn grouped(sets: &[(&str, &[FaceKey])]) -> RefineManifest {
 fn names(manifest: &RefineManifest) -> Vec<(String, String)> {
     let first = |set: &RefinedSet| {
         let path = set.faces[0].path.as_str();
-        path.rsplit('/').next().unwrap().to_owned()
+        path.rsplit(['/', '\\']).next().unwrap().to_owned()
     };
     let sets = manifest.facesets.iter();
     sets.map(|set| (first(set), set.name.clone())).collect()
