@@ -155,8 +155,12 @@ impl Run<'_> {
             self.report.sets.push(SetReport::of_refused(refused));
             // A folder name that is not ours to use is not looked at.
             // A thin person's set lies in `_thin/`, and stays there.
-            if refused.reason.starts_with("consent") || refused.reason == REFUSED_HIDDEN {
+            let withdrawn = refused.reason.starts_with("consent");
+            if withdrawn || refused.reason == REFUSED_HIDDEN {
                 self.withdraw(&refused.name, &refused.reason, Map::new())?;
+            }
+            // The eras of who is hidden go aside and come back with the set.
+            if withdrawn {
                 for era in self.top.eras_of(&refused.name) {
                     self.retire(&era, None)?;
                 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::ExportError;
-use crate::plan::SetKind;
+use crate::plan::{SetKind, is_safe_name};
 
 /// Keys of a set entry that belong to the exporter; others are carried over
 /// when an entry is replaced.
@@ -145,8 +145,8 @@ impl TopManifest {
     /// Names of the eras of a person, active and thin ones, by the name of the person's set.
     pub(crate) fn eras_of(&self, set: &str) -> Vec<String> {
         let is_era = |name: &String| {
-            name.strip_prefix(set)
-                .is_some_and(|era| era.starts_with('_'))
+            let era = name.strip_prefix(set);
+            era.is_some_and(|era| era.starts_with('_')) && is_safe_name(name)
         };
         let mut eras = self.names("facesets");
         eras.extend(self.names("thin_eras"));

@@ -457,6 +457,42 @@ fn a_refused_set_is_reserved_and_an_earlier_export_of_it_is_moved_aside() {
 }
 
 #[test]
+fn eras_leave_with_the_set_of_who_withdraws_consent() {
+    let (library, mut plan) = two_sets();
+    let dir = tempfile::tempdir().unwrap();
+    let era = |of: usize, name: &str, kind| SetPlan {
+        name: name.to_owned(),
+        kind,
+        ..plan.sets[of].clone()
+    };
+    let eras = [
+        era(0, "faceset_001_2018", SetKind::Set),
+        era(0, "faceset_001_2020", SetKind::Thin),
+        era(1, "faceset_002_2018", SetKind::Set),
+    ];
+    plan.sets.extend(eras);
+    run(&plan, &Drawn::of(&library), dir.path());
+    let mut refused = plan.clone();
+    refused
+        .sets
+        .retain(|set| !set.name.starts_with("faceset_001"));
+    refused.refused.push(RefusedSet {
+        name: "faceset_001".to_owned(),
+        reason: REFUSED_DENIED.to_owned(),
+    });
+    run(&refused, &Drawn::of(&library), dir.path());
+    let top = top_of(dir.path());
+    let names: Vec<_> = top.facesets.iter().map(|set| set.name.as_str()).collect();
+    assert_eq!(names, ["faceset_002", "faceset_002_2018"]);
+    assert!(top.thin_eras.is_empty());
+    assert!(!dir.path().join("_thin/faceset_001_2020").exists());
+    for name in ["faceset_001", "faceset_001_2018", "faceset_001_2020"] {
+        assert!(!dir.path().join(name).exists(), "{name}");
+        assert!(dir.path().join("_dropped").join(name).is_dir(), "{name}");
+    }
+}
+
+#[test]
 fn a_thin_persons_set_stays_where_it_was_put() {
     let (library, plan) = two_sets();
     let dir = tempfile::tempdir().unwrap();
