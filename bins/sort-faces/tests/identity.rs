@@ -78,11 +78,7 @@ fn two_people(home: &Home) -> std::path::PathBuf {
     let mut all = shots("a", 4, turned(0, 0.0, 1));
     all.extend(shots("b", 3, turned(1, 0.0, 0)));
     let cache = home.embed(&all);
-    let keys = |prefix: &str, n: usize| {
-        (0..n)
-            .map(|i| home.key(&cache, &format!("{prefix}{i:02}"), 0))
-            .collect()
-    };
+    let keys = |prefix, n| home.keys(&cache, prefix, n);
     let swap = home.path("facesets_swap_ready");
     record(
         &swap,

@@ -31,20 +31,11 @@ pub fn numbers_on_disk(dir: &Path) -> Result<BTreeSet<FacesetNumber>, IdentityEr
 /// that is not empty. A line that mentions the folder is the placeholder of an
 /// export, and a line that several folders share is no name either.
 pub fn names_on_disk(dir: &Path) -> Result<BTreeMap<FacesetNumber, String>, IdentityError> {
-    let mut names: BTreeMap<FacesetNumber, String> = BTreeMap::new();
-    for folder in folder_names(dir)? {
-        let Some(number) = canonical_faceset_number(&folder) else {
-            continue;
-        };
-        let Ok(text) = std::fs::read_to_string(dir.join(&folder).join(NAME_FILE)) else {
-            continue;
-        };
-        let text = text.trim_start_matches('\u{feff}');
-        let line = text.lines().map(str::trim).find(|l| !l.is_empty());
-        if let Some(line) = line.filter(|l| name_flaw(l).is_none() && !l.contains(&folder)) {
-            names.insert(number, line.to_owned());
-        }
-    }
+    let mut names: BTreeMap<FacesetNumber, String> = name_files(dir)?
+        .into_iter()
+        .filter_map(|file| Some((file.number, file.name?)))
+        .filter(|(_, name)| name_flaw(name).is_none())
+        .collect();
     let mut uses: BTreeMap<String, usize> = BTreeMap::new();
     for name in names.values() {
         *uses.entry(name.to_lowercase()).or_default() += 1;

@@ -19,7 +19,7 @@ use crate::era::years_path;
 use crate::export::read_manifest;
 use crate::pending::{self, Pending};
 use crate::tree::Household;
-use crate::{Ctx, PipelineError};
+use crate::{Ctx, PipelineError, tree};
 
 /// The step that makes sets, as the registry and the file of an unfinished run name it.
 const EXPORT: &str = "export-swap";
@@ -57,16 +57,32 @@ pub fn load_under_way(swap_ready: &Path, ctx: Ctx<'_>) -> Result<Registry, Pipel
     })
 }
 
+/// The registry for an export: what people changed in the tree is taken in first, or, in a
+/// dry run, only told. Notes go to the progress.
+pub fn before_export(
+    swap_ready: &Path,
+    dry_run: bool,
+    ctx: Ctx<'_>,
+) -> Result<Registry, PipelineError> {
+    let notes = if dry_run {
+        tree::waiting(swap_ready, &load(swap_ready, ctx)?)?
+    } else {
+        take_in(swap_ready, ctx)?
+    };
+    tell(&notes, ctx);
+    load_under_way(swap_ready, ctx)
+}
+
 /// Around an export of the sets of `manifest`: gives out the numbers that are new, lets
-/// `make` make the sets, and records them. Returns what `make` returns, and notes. What
-/// ends it early leaves the numbers given out, and the next run goes on with them
-/// ([`load_under_way`]).
+/// `make` make the sets, and records them. Returns what `make` returns; notes go to the
+/// progress. What ends it early leaves the numbers given out, and the next run goes on with
+/// them ([`load_under_way`]).
 pub fn exported<T>(
     swap_ready: &Path,
     manifest: &RefineManifest,
     ctx: Ctx<'_>,
     make: impl FnOnce() -> Result<T, PipelineError>,
-) -> Result<(T, Vec<String>), PipelineError> {
+) -> Result<T, PipelineError> {
     let mut writer = RegistryWriter::open(swap_ready, ctx.holder, today(ctx))?;
     let plan = writer
         .registry()
@@ -81,10 +97,16 @@ pub fn exported<T>(
     }
     writer.finish()?;
     let made = make()?;
-    let notes = record_export(swap_ready, ctx)?;
+    tell(&record_export(swap_ready, ctx)?, ctx);
     remember(swap_ready, manifest, ctx)?;
     pending::clear(swap_ready, EXPORT)?;
-    Ok((made, notes))
+    Ok(made)
+}
+
+fn tell(notes: &[String], ctx: Ctx<'_>) {
+    for note in notes {
+        ctx.progress.note(note);
+    }
 }
 
 /// What an identity that an export made says of where it came from.

@@ -157,10 +157,7 @@ pub fn run(
     let cluster = cluster::apply(&raw, &layout.raw(), ctx)?;
     let mut refined = refine::plan(&cache, &cache_path, &options.refine, ctx)?;
     let swap_ready = layout.swap_ready();
-    for note in people::take_in(&swap_ready, ctx)? {
-        ctx.progress.note(&note);
-    }
-    let registry = people::load_under_way(&swap_ready, ctx)?;
+    let registry = people::before_export(&swap_ready, false, ctx)?;
     for note in refine::keep_numbers(&mut refined, &registry, &cache, &swap_ready)? {
         ctx.progress.note(&note);
     }
@@ -175,10 +172,7 @@ pub fn run(
     };
     let plan = export::plan_for(&cache, &sources, &options.export, &registry, false, ctx)?;
     let make = || export::apply(&plan, &cache, engine, &swap_ready, ctx);
-    let (export, notes) = people::exported(&swap_ready, &refined.manifest, ctx, make)?;
-    for note in notes {
-        ctx.progress.note(&note);
-    }
+    let export = people::exported(&swap_ready, &refined.manifest, ctx, make)?;
     let report = SortReport {
         embed,
         enrich,

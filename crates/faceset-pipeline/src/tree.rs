@@ -267,9 +267,10 @@ impl Household {
     /// The folders of all sets, those that were moved aside included: a name must be right
     /// in them when they come back.
     fn set_folders(&self, dir: &Path) -> Result<Vec<(FacesetNumber, PathBuf)>, PipelineError> {
-        let mut folders: Vec<_> = name_files(dir)?
-            .into_iter()
-            .map(|file| (file.number, dir.join(file.number.folder_name())))
+        let on_disk = self.tree.on_disk()?;
+        let mut folders: Vec<_> = on_disk
+            .iter()
+            .filter_map(|name| Some((canonical_faceset_number(name)?, dir.join(name))))
             .collect();
         for bin in Bin::ALL {
             for name in self.tree.aside(bin) {

@@ -32,11 +32,7 @@ impl Family {
         let mut all = shots("a", 5, turned(0, 0.0, 1));
         all.extend(shots("b", 3, turned(1, 0.0, 0)));
         let cache = home.embed(&all);
-        let keys = |prefix: &str, n: usize| -> Vec<FaceKey> {
-            (0..n)
-                .map(|i| home.key(&cache, &format!("{prefix}{i:02}"), 0))
-                .collect()
-        };
+        let keys = |prefix, n| home.keys(&cache, prefix, n);
         let (ana, bob) = (keys("a", 5), keys("b", 3));
         let sets = [
             ("faceset_001", ana.clone()),

@@ -7,9 +7,9 @@ mod drawn;
 use std::fs;
 use std::path::Path;
 
-use drawn::{Home, files, number, record, shot, shots, turned, with_ctx};
+use drawn::{Home, files, number, record, refined, shot, shots, turned, with_ctx};
 use faceset_core::FaceKey;
-use faceset_core::manifest::{CacheRef, RefineManifest, RefinedSet, SwapSet};
+use faceset_core::manifest::SwapSet;
 use faceset_export::Bounds;
 use faceset_identity::{Plan, Registry, RegistryWriter, State};
 use faceset_pipeline::obey::{PeopleBounds, leave_out, regroup};
@@ -31,11 +31,7 @@ impl Family {
         let mut all = shots("a", 5, turned(0, 0.0, 1));
         all.extend(shots("b", 3, turned(1, 0.0, 0)));
         let cache = home.embed(&all);
-        let keys = |prefix: &str, n: usize| -> Vec<FaceKey> {
-            (0..n)
-                .map(|i| home.key(&cache, &format!("{prefix}{i:02}"), 0))
-                .collect()
-        };
+        let keys = |prefix, n| home.keys(&cache, prefix, n);
         let (ana, bob) = (keys("a", 5), keys("b", 3));
         record(
             &home.path("swap"),
@@ -444,27 +440,6 @@ fn a_folder_that_is_not_there_is_not_made() {
     let typo = family.home.path("typo");
     with_ctx(|ctx| people::change(&typo, |r| Ok(r.plan_hide(number(1))?), ctx)).unwrap_err();
     assert!(!typo.exists());
-}
-
-fn refined(sets: &[(&str, &[FaceKey])]) -> RefineManifest {
-    RefineManifest {
-        version: 1,
-        params: Value::Null,
-        cache: CacheRef::default(),
-        facesets: sets
-            .iter()
-            .map(|(name, faces)| RefinedSet {
-                name: (*name).to_owned(),
-                label: None,
-                images: faces.iter().map(|f| f.path.clone()).collect(),
-                faces: faces.to_vec(),
-                dropped: Vec::new(),
-                extra: serde_json::Map::new(),
-            })
-            .collect(),
-        rejected: Vec::new(),
-        extra: serde_json::Map::new(),
-    }
 }
 
 #[test]

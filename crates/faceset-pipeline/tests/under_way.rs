@@ -4,34 +4,12 @@
 
 mod drawn;
 
-use drawn::{Home, number, record, shots, turned, with_ctx};
-use faceset_core::FaceKey;
+use drawn::{Home, number, record, refined, shots, turned, with_ctx};
 use faceset_core::consent::Consent;
-use faceset_core::manifest::{CacheRef, RefineManifest, RefinedSet};
+use faceset_core::manifest::{RefineManifest, RefinedSet};
 use faceset_export::ExportOptions;
 use faceset_pipeline::export::{self, ExportSources};
 use faceset_pipeline::{PipelineError, people};
-
-fn grouped(sets: &[(&str, &[FaceKey])]) -> RefineManifest {
-    RefineManifest {
-        version: 1,
-        params: serde_json::Value::Null,
-        cache: CacheRef::default(),
-        facesets: sets
-            .iter()
-            .map(|(name, faces)| RefinedSet {
-                name: (*name).to_owned(),
-                label: None,
-                images: faces.iter().map(|f| f.path.clone()).collect(),
-                faces: faces.to_vec(),
-                dropped: Vec::new(),
-                extra: serde_json::Map::new(),
-            })
-            .collect(),
-        rejected: Vec::new(),
-        extra: serde_json::Map::new(),
-    }
-}
 
 /// The names that the sets have, by the first photo of each.
 fn names(manifest: &RefineManifest) -> Vec<(String, String)> {
@@ -50,11 +28,7 @@ fn new_people_keep_the_numbers_of_a_run_that_was_cut_short() {
     all.extend(shots("p", 4, turned(2, 0.0, 1)));
     all.extend(shots("q", 2, turned(4, 0.0, 1)));
     let cache = home.embed(&all);
-    let keys = |prefix: &str, n: usize| -> Vec<FaceKey> {
-        (0..n)
-            .map(|i| home.key(&cache, &format!("{prefix}{i:02}"), 0))
-            .collect()
-    };
+    let keys = |prefix, n| home.keys(&cache, prefix, n);
     let (a, p, q) = (keys("a", 3), keys("p", 4), keys("q", 2));
     let swap = home.path("swap");
     record(&swap, &[("faceset_001", a.clone())]);
@@ -63,7 +37,7 @@ fn new_people_keep_the_numbers_of_a_run_that_was_cut_short() {
     let run = |make: &dyn Fn() -> Result<(), PipelineError>| {
         with_ctx(|ctx| {
             let registry = people::load_under_way(&swap, ctx).unwrap();
-            let mut manifest = grouped(&[("group_1", &q), ("group_2", &p), ("group_3", &a)]);
+            let mut manifest = refined(&[("group_1", &q), ("group_2", &p), ("group_3", &a)]);
             people::keep_numbers(&mut manifest, &registry, &swap).unwrap();
             (
                 names(&manifest),
@@ -90,10 +64,10 @@ fn new_people_keep_the_numbers_of_a_run_that_was_cut_short() {
             |r: &faceset_identity::Registry| Ok(r.plan_consent(number(3), Consent::Denied)?);
         people::change(&swap, denied, ctx).unwrap();
         let known = people::load_under_way(&swap, ctx).unwrap();
-        let facts = known.export_facts(&grouped(&[("x", &p)]).facesets[0]);
+        let facts = known.export_facts(&refined(&[("x", &p)]).facesets[0]);
         assert_eq!(facts.consent, Consent::Denied);
         // A grouping that only reads agrees.
-        let mut manifest = grouped(&[("group_1", &p)]);
+        let mut manifest = refined(&[("group_1", &p)]);
         people::keep_numbers(&mut manifest, &known, &swap).unwrap();
         assert_eq!(manifest.facesets[0].name, "faceset_003");
     });
@@ -123,11 +97,7 @@ fn sets_numbered_without_regard_to_the_people_are_not_exported_over_them() {
     let mut all = shots("a", 3, turned(0, 0.0, 1));
     all.extend(shots("b", 4, turned(2, 0.0, 1)));
     let cache = home.embed(&all);
-    let keys = |prefix: &str, n: usize| -> Vec<FaceKey> {
-        (0..n)
-            .map(|i| home.key(&cache, &format!("{prefix}{i:02}"), 0))
-            .collect()
-    };
+    let keys = |prefix, n| home.keys(&cache, prefix, n);
     let (a, b) = (keys("a", 3), keys("b", 4));
     let swap = home.path("swap");
     record(
@@ -148,14 +118,14 @@ fn sets_numbered_without_regard_to_the_people_are_not_exported_over_them() {
             export::plan_for(&cache, &sources, &options, &registry, false, ctx)
         })
     };
-    let by_size = grouped(&[("faceset_001", &b), ("faceset_002", &a)]);
+    let by_size = refined(&[("faceset_001", &b), ("faceset_002", &a)]);
     let refused = plan(&by_size).unwrap_err().to_string();
     assert!(
         refused.contains("faceset_001") && refused.contains("those of faceset_002"),
         "{refused}"
     );
     assert!(refused.contains("--people"), "{refused}");
-    let by_people = grouped(&[("faceset_001", &a), ("faceset_002", &b)]);
+    let by_people = refined(&[("faceset_001", &a), ("faceset_002", &b)]);
     // Nothing is left but the landmarks that a drawn cache lacks.
     let words = plan(&by_people).unwrap_err().to_string();
     assert!(words.contains("enrich"), "{words}");

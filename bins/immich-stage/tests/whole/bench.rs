@@ -348,8 +348,8 @@ pub(crate) fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// Every file below a folder, named with `/`, but locks, what was moved aside, and the registry, whose
-/// journal tells times.
+/// Every file below a folder, named with `/`, but locks, what was moved aside, and the
+/// registry, whose journal tells times.
 pub(crate) fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut todo = vec![root.to_path_buf()];

@@ -6,7 +6,7 @@ use faceset_cli::{Context, Report};
 use faceset_core::CosineDistance;
 use faceset_pipeline::cluster::load_cache;
 use faceset_pipeline::folders::{self, FolderOptions, FolderPlan, Trusted};
-use faceset_pipeline::{export, people, tree};
+use faceset_pipeline::{export, people};
 use serde_json::json as json_value;
 
 use super::count;
@@ -52,17 +52,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     };
     let (cache, plan) = with_ctx(context, args.engine.jobs(), |ctx| {
         let cache = load_cache(&args.cache, ctx)?;
-        if !args.dry_run {
-            for note in people::take_in(&args.out, ctx)? {
-                ctx.progress.note(&note);
-            }
-        }
-        let registry = people::load_under_way(&args.out, ctx)?;
-        if args.dry_run {
-            for line in tree::waiting(&args.out, &registry)? {
-                ctx.progress.note(&line);
-            }
-        }
+        let registry = people::before_export(&args.out, args.dry_run, ctx)?;
         let plan = folders::plan(
             &cache,
             &args.cache,
@@ -87,11 +77,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let report = with_ctx(context, args.engine.jobs(), |ctx| {
         folders::write_manifest(&plan, &args.out)?;
         let make = || export::apply(&plan.export, &cache, &engine, &args.out, ctx);
-        let (report, notes) = people::exported(&args.out, &plan.manifest, ctx, make)?;
-        for note in notes {
-            ctx.progress.note(&note);
-        }
-        Ok(report)
+        people::exported(&args.out, &plan.manifest, ctx, make)
     })
     .map_err(for_people)?;
     lines.push(export_swap::text(&plan.export, &report));

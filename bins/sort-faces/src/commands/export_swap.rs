@@ -7,7 +7,7 @@ use faceset_core::CosineDistance;
 use faceset_export::{ExportPlan, ExportReport, Outcome};
 use faceset_pipeline::cluster::load_cache;
 use faceset_pipeline::export::{self, ExportSources};
-use faceset_pipeline::{people, tree};
+use faceset_pipeline::people;
 
 use super::{count, json};
 use crate::args::{EngineArgs, distance};
@@ -51,18 +51,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     };
     let (cache, plan) = with_ctx(context, args.engine.jobs(), |ctx| {
         let cache = load_cache(&args.cache, ctx)?;
-        let registry = people::load_under_way(&args.out, ctx)?;
-        let registry = if args.dry_run {
-            for line in tree::waiting(&args.out, &registry)? {
-                ctx.progress.note(&line);
-            }
-            registry
-        } else {
-            for note in people::take_in(&args.out, ctx)? {
-                ctx.progress.note(&note);
-            }
-            people::load_under_way(&args.out, ctx)?
-        };
+        let registry = people::before_export(&args.out, args.dry_run, ctx)?;
         let plan = export::plan_for(&cache, &sources, &options, &registry, args.with_hidden, ctx)?;
         Ok((cache, plan))
     })
@@ -77,11 +66,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Report> {
     let report = with_ctx(context, args.engine.jobs(), |ctx| {
         let refined = export::read_manifest(&sources.refined)?;
         let make = || export::apply(&plan, &cache, &engine, &args.out, ctx);
-        let (report, notes) = people::exported(&args.out, &refined, ctx, make)?;
-        for note in notes {
-            ctx.progress.note(&note);
-        }
-        Ok(report)
+        people::exported(&args.out, &refined, ctx, make)
     })
     .map_err(for_people)?;
     Ok(Report::done(

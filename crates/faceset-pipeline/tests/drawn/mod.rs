@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use faceset_cache::{Cache, CacheMeta, CacheWriter, PackIdentity};
-use faceset_core::manifest::{ExportedFace, ScoreParts, SwapReadyManifest, SwapSet};
+use faceset_core::manifest::{
+    CacheRef, ExportedFace, RefineManifest, RefinedSet, ScoreParts, SwapReadyManifest, SwapSet,
+};
 use faceset_core::{
     BBox, CancelToken, FaceKey, FaceRecord, FacesetNumber, FileEntry, FileStatus, NoProgress,
     hash_bytes,
@@ -152,6 +154,35 @@ impl Home {
         let path = self.photo(name);
         let file = cache.resolve(&path.as_str().into()).unwrap();
         file.key(&file.faces()[nth])
+    }
+
+    /// The keys of the only faces of `n` photos that [`shots`] made.
+    pub(crate) fn keys(&self, cache: &Cache, prefix: &str, n: usize) -> Vec<FaceKey> {
+        (0..n)
+            .map(|i| self.key(cache, &format!("{prefix}{i:02}"), 0))
+            .collect()
+    }
+}
+
+/// A refine manifest of these sets.
+pub(crate) fn refined(sets: &[(&str, &[FaceKey])]) -> RefineManifest {
+    RefineManifest {
+        version: 1,
+        params: Value::Null,
+        cache: CacheRef::default(),
+        facesets: sets
+            .iter()
+            .map(|(name, faces)| RefinedSet {
+                name: (*name).to_owned(),
+                label: None,
+                images: faces.iter().map(|f| f.path.clone()).collect(),
+                faces: faces.to_vec(),
+                dropped: Vec::new(),
+                extra: Map::new(),
+            })
+            .collect(),
+        rejected: Vec::new(),
+        extra: Map::new(),
     }
 }
 
