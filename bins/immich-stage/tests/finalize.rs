@@ -145,10 +145,14 @@ reads = ["{{collection}}"]
     }
 
     fn command(&self) -> Command {
+        self.command_of("chain.toml")
+    }
+
+    fn command_of(&self, chain: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_immich-stage"));
         command
             .arg("finalize")
-            .arg(self.path("chain.toml"))
+            .arg(self.path(chain))
             .args(["--progress", "never"]);
         command
     }
@@ -381,13 +385,18 @@ fn a_broken_configuration_is_refused_with_its_path() {
 /// Longest wait for a program, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Waits until a file is there; a program that never writes it fails the test.
-fn wait_for(path: &Path) {
+/// Waits until something is so; what never comes fails the test.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
-    while !path.exists() {
-        assert!(began.elapsed() < PATIENCE, "{} never came", path.display());
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "{what}: never");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Waits until a file is there.
+fn wait_for(path: &Path) {
+    until(&path.display().to_string(), || path.exists());
 }
 
 #[test]
@@ -431,24 +440,13 @@ fn chains_of_two_libraries_that_replace_one_file_take_turns() {
     let quiet = |mut command: Command| command.stdout(Stdio::null()).spawn().unwrap();
     let mut first = quiet(b.command());
     wait_for(&b.path("here"));
-    let mut second = Command::new(env!("CARGO_BIN_EXE_immich-stage"));
-    let words = fs::File::create(b.path("words")).unwrap();
-    second
-        .arg("finalize")
-        .arg(b.path("bob.toml"))
-        .args(["--progress", "never"])
-        .stderr(words);
+    let mut second = b.command_of("bob.toml");
+    second.stderr(fs::File::create(b.path("words")).unwrap());
     let mut second = quiet(second);
-    let began = Instant::now();
-    let waits = || {
-        fs::read_to_string(b.path("words"))
-            .unwrap()
-            .contains("another chain")
-    };
-    while !waits() {
-        assert!(began.elapsed() < PATIENCE, "the second chain does not wait");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the second chain waits", || {
+        let words = fs::read_to_string(b.path("words")).unwrap();
+        words.contains("another chain")
+    });
     fs::write(b.path("go"), "").unwrap();
     assert!(first.wait().unwrap().success());
     assert!(second.wait().unwrap().success());
